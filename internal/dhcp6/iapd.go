@@ -37,7 +37,13 @@ type IAPrefix struct {
 // sent the message.
 func (o Options) IAPDs() iter.Seq2[IAPD, error] {
 	return func(yield func(IAPD, error) bool) {
-		each(o, OptionIAPD, parseIAPD, yield)
+		c := wire.NewCursor(o, 0)
+		for {
+			data, at, ok := next(&c, OptionIAPD)
+			if !ok || !yield(parseIAPD(data, at)) {
+				return
+			}
+		}
 	}
 }
 
@@ -48,25 +54,28 @@ func (o Options) IAPDs() iter.Seq2[IAPD, error] {
 // to check: a client discards such a prefix, a server ignores both lifetimes.
 func (ia IAPD) Prefixes() iter.Seq2[IAPrefix, error] {
 	return func(yield func(IAPrefix, error) bool) {
-		each(ia.Options, OptionIAPrefix, parseIAPrefix, yield)
+		c := wire.NewCursor(ia.Options, 0)
+		for {
+			data, at, ok := next(&c, OptionIAPrefix)
+			if !ok || !yield(parseIAPrefix(data, at)) {
+				return
+			}
+		}
 	}
 }
 
-// each parses every option of o that has this code.
-func each[T any](o Options, code uint16, parse func(data []byte, base int) (T, error), yield func(T, error) bool) {
-	c := wire.NewCursor(o, 0)
+// next reads on to the next option of this code, whose data begins at.
+func next(c *wire.Cursor, code uint16) (data []byte, at int, ok bool) {
 	for c.Len() > 0 {
 		got, data, err := c.Option16()
 		if err != nil {
-			return
+			return nil, 0, false
 		}
-		if got != code {
-			continue
-		}
-		if !yield(parse(data, c.Offset()-len(data))) {
-			return
+		if got == code {
+			return data, c.Offset() - len(data), true
 		}
 	}
+	return nil, 0, false
 }
 
 // parseIAPD reads the data of an IA_PD option that begins base octets into the
