@@ -81,15 +81,16 @@ func TestHexLinesGiveOneLineOfJSONEach(t *testing.T) {
 	require.Equal(t, 1, got.status)
 	const good = `{"ok":true,"text":"10.0.0.0/8","reencoded":"` + tenSlash8 + `"}` + "\n"
 	lines := strings.SplitAfter(got.stdout, "\n")
-	require.Len(t, lines, 7)
+	require.Len(t, lines, 8)
 	require.Equal(t, good, lines[0])
-	require.Equal(t, good, lines[1], "a blank line is skipped, space around the hex is ignored")
-	require.Equal(t, `{"ok":false,"error":"encoding/hex: invalid byte: U+007A 'z'","offset":0}`+"\n", lines[2])
-	require.Equal(t, `{"ok":false,"error":"encoding/hex: odd length hex string","offset":0}`+"\n", lines[3])
-	require.Regexp(t, `^\{"ok":false,"error":"[^"]* at offset \d+: truncated","offset":\d+\}\n$`, lines[4])
-	require.Equal(t, good, lines[5])
-	require.Empty(t, lines[6])
-	require.Equal(t, "inspect: standard input: 3 of 6 lines failed\n", got.stderr)
+	require.Equal(t, `{"ok":false,"error":"IPAddrBlocks at offset 0: truncated","offset":0}`+"\n", lines[1], "a blank line is an object too")
+	require.Equal(t, good, lines[2], "space around the hex is ignored")
+	require.Equal(t, `{"ok":false,"error":"encoding/hex: invalid byte: U+007A 'z'","offset":0}`+"\n", lines[3])
+	require.Equal(t, `{"ok":false,"error":"encoding/hex: odd length hex string","offset":0}`+"\n", lines[4])
+	require.Regexp(t, `^\{"ok":false,"error":"[^"]* at offset \d+: truncated","offset":\d+\}\n$`, lines[5])
+	require.Equal(t, good, lines[6])
+	require.Empty(t, lines[7])
+	require.Equal(t, "inspect: standard input: 4 of 7 lines failed\n", got.stderr)
 }
 
 func TestExitStatus(t *testing.T) {
@@ -102,7 +103,7 @@ func TestExitStatus(t *testing.T) {
 		stderr string
 	}{
 		"all good":            {tenSlash8, []string{"-as", "ipaddrblocks", "-hex"}, 0, ""},
-		"nothing to do":       {"\n \n", []string{"-as", "ipaddrblocks", "-hex"}, 0, ""},
+		"no line at all":      {"", []string{"-as", "ipaddrblocks", "-hex"}, 0, ""},
 		"a bad line":          {"00", []string{"-as", "ipaddrblocks", "-hex"}, 1, "1 of 1 lines failed"},
 		"a bad object":        {"\x00", []string{"-as", "ipaddrblocks"}, 1, "at offset 0"},
 		"an empty object":     {"", []string{"-as", "ipaddrblocks"}, 1, "truncated"},
