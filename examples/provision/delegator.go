@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
@@ -77,40 +76,40 @@ func (d *delegator) run(ctx context.Context) {
 // perform does one thing for the machine. None of it calls the machine, whose
 // actions are being gone through: answers come in as inputs.
 func (d *delegator) perform(ctx context.Context, a dhcpv6pd.Action) {
-	id, duid, prefixes := a.ID, slices.Clone(a.DUID), slices.Clone(a.Prefixes)
+	a = a.Clone() // goroutines use it beyond the next call on the machine
 	switch a.Kind {
 	case dhcpv6pd.ActionAllocate:
 		var ias []dhcpv6pd.IA
 		for _, ia := range a.IAs {
-			if p, ok := d.pool.allocate(lease{string(duid), ia.IAID}); ok {
+			if p, ok := d.pool.allocate(lease{string(a.DUID), ia.IAID}); ok {
 				ias = append(ias, dhcpv6pd.IA{IAID: ia.IAID, Prefixes: []dhcpv6pd.Prefix{p}})
 			}
 		}
 		d.answer(ctx, func(now time.Time, acts []dhcpv6pd.Action) ([]dhcpv6pd.Action, error) {
-			return d.machine.HandleAllocated(now, id, ias, acts)
+			return d.machine.HandleAllocated(now, a.ID, ias, acts)
 		})
 
 	case dhcpv6pd.ActionNotifyCA: // Case 1
-		request := raRequest{Op: opBind, DUID: duid, Prefixes: prefixes, NotAfter: a.NotAfter}
+		request := raRequest{Op: opBind, DUID: a.DUID, Prefixes: a.Prefixes, NotAfter: a.NotAfter}
 		d.work.Go(func() {
 			_, err := d.ca.ask(ctx, request)
 			d.inputs.give(ctx, func(now time.Time, acts []dhcpv6pd.Action) ([]dhcpv6pd.Action, error) {
-				return d.machine.HandleNotified(now, id, err == nil, acts)
+				return d.machine.HandleNotified(now, a.ID, err == nil, acts)
 			})
 		})
 
 	case dhcpv6pd.ActionIssue: // Case 2
 		request := raRequest{
-			Op: opIssue, DUID: duid, Prefixes: prefixes, NotBefore: a.NotBefore, NotAfter: a.NotAfter,
-			Key: slices.Clone(a.Key), Proven: a.Proven,
+			Op: opIssue, DUID: a.DUID, Prefixes: a.Prefixes, NotBefore: a.NotBefore, NotAfter: a.NotAfter,
+			Key: a.Key, Proven: a.Proven,
 		}
 		d.work.Go(func() {
 			chain, err := d.ca.ask(ctx, request)
 			d.inputs.give(ctx, func(now time.Time, acts []dhcpv6pd.Action) ([]dhcpv6pd.Action, error) {
 				if err != nil || len(chain) == 0 {
-					return d.machine.HandleIssueFailed(now, id, acts)
+					return d.machine.HandleIssueFailed(now, a.ID, acts)
 				}
-				return d.machine.HandleIssued(now, id, chain[0], chain[1:], acts)
+				return d.machine.HandleIssued(now, a.ID, chain[0], chain[1:], acts)
 			})
 		})
 
@@ -118,10 +117,10 @@ func (d *delegator) perform(ctx context.Context, a dhcpv6pd.Action) {
 		// The machine sends the Reply once it knows that this is stored: a delegation
 		// must not be forgotten by the one who made it.
 		for _, ia := range a.IAs {
-			d.database[lease{string(duid), ia.IAID}] = dhcpv6pd.IA{IAID: ia.IAID, Prefixes: slices.Clone(ia.Prefixes)}
+			d.database[lease{string(a.DUID), ia.IAID}] = ia
 		}
 		d.answer(ctx, func(now time.Time, acts []dhcpv6pd.Action) ([]dhcpv6pd.Action, error) {
-			return d.machine.HandleCommitted(now, id, true, acts)
+			return d.machine.HandleCommitted(now, a.ID, true, acts)
 		})
 
 	case dhcpv6pd.ActionSend:
@@ -131,12 +130,12 @@ func (d *delegator) perform(ctx context.Context, a dhcpv6pd.Action) {
 		}
 
 	case dhcpv6pd.ActionWithdrawCA:
-		d.tell(ctx, raRequest{Op: opUnbind, DUID: duid, Prefixes: prefixes})
+		d.tell(ctx, raRequest{Op: opUnbind, DUID: a.DUID, Prefixes: a.Prefixes})
 	case dhcpv6pd.ActionRevoke:
-		d.tell(ctx, raRequest{Op: opRevoke, Certificate: slices.Clone(a.Certificate)})
+		d.tell(ctx, raRequest{Op: opRevoke, Certificate: a.Certificate})
 	case dhcpv6pd.ActionForget:
 		for _, ia := range a.IAs {
-			delete(d.database, lease{string(duid), ia.IAID})
+			delete(d.database, lease{string(a.DUID), ia.IAID})
 		}
 	case dhcpv6pd.ActionFree:
 		for _, ia := range a.IAs {

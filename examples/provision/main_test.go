@@ -151,7 +151,7 @@ func TestWhatFails(t *testing.T) {
 	}{
 		{"somebody else's key is registered for the DUID", []provisioning{case1}, func(t *testing.T, s *setup) {
 			s.registered = registeredKeys{}
-		}, "FAILED  requesting router waited for a certificate: CertificateRejected: refused"},
+		}, "FAILED  requesting router waited for a certificate: CertificateRejected: no certificate was issued"},
 		{"the certificate server is told nothing it believes", []provisioning{case1}, func(t *testing.T, s *setup) {
 			s.ra.certificate = s.issuing.certificate
 		}, `refused: "no delegation to this subject is known"`},

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
@@ -121,14 +120,14 @@ func (r *requester) perform(ctx context.Context, a dhcpv6pd.Action) {
 	case dhcpv6pd.ActionEnroll:
 		// The loop goes on while the certificate server works. What the goroutine
 		// uses of the action is copied: the next input overwrites it.
-		id, uri, duid, prefixes := a.ID, a.URI, slices.Clone(a.DUID), slices.Clone(a.Prefixes)
+		a = a.Clone()
 		r.work.Go(func() {
-			chain, err := r.enroll.enroll(ctx, uri, duid, prefixes)
+			chain, err := r.enroll.enroll(ctx, a.URI, a.DUID, a.Prefixes)
 			r.inputs.give(ctx, func(now time.Time, acts []dhcpv6pd.Action) ([]dhcpv6pd.Action, error) {
 				if err != nil || len(chain) == 0 {
-					return r.machine.HandleEnrollFailed(now, id, acts)
+					return r.machine.HandleEnrollFailed(now, a.ID, acts)
 				}
-				return r.machine.HandleEnrolled(now, id, chain[0], chain[1:], acts)
+				return r.machine.HandleEnrolled(now, a.ID, chain[0], chain[1:], acts)
 			})
 		})
 	case dhcpv6pd.ActionCertified:
