@@ -95,6 +95,8 @@ const (
 	// ActionEnroll: obtain a certificate from the certificate server at URI for
 	// subject DUID, public key Key and Prefixes, valid no longer than NotAfter.
 	// Answer with HandleEnrolled or HandleEnrollFailed and ID.
+	// Another ActionEnroll, for other prefixes or another URI, ends this one: an
+	// answer to it is then stale.
 	ActionEnroll
 	// ActionCertified: Certificate, with Chain, passed every check. Prefixes
 	// may be advertised until NotAfter.
@@ -105,8 +107,9 @@ const (
 	ActionCertificateRejected
 	// ActionCertificateLost: what ActionCertified allowed ends now. Err says why.
 	ActionCertificateLost
-	// ActionFailed: an exchange ended without result. Err says why. The machine
-	// goes on by itself with server discovery.
+	// ActionFailed: a message exchange ended without result, or a message could not
+	// be sent because signing the key proof failed. Err says why. The machine goes
+	// on by itself.
 	ActionFailed
 
 	// Delegating router.
@@ -139,9 +142,12 @@ const (
 	// Reply must delegate nothing (Err says why).
 	ActionAnswer
 	// ActionCommit: store that IAs are delegated to DUID until NotAfter at the
-	// latest. Answer with HandleCommitted and ID; the Reply is sent after that.
+	// latest, which leaves time for the answer. What is stored later for the same
+	// IA replaces what was stored before. Answer with HandleCommitted and ID; the
+	// Reply is sent after that.
 	ActionCommit
-	// ActionForget: delete what ActionCommit stored for DUID and each of IAs.
+	// ActionForget: delete what an ActionCommit stored, or may have stored, for
+	// DUID and each of IAs.
 	ActionForget
 )
 

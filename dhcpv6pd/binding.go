@@ -14,8 +14,8 @@ type binding struct {
 	client       clientID
 	registration clientID // whose certificate covers it
 	prefixes     []Prefix // with the lifetimes granted
-	since        time.Time
-	end          time.Time // when the last of them ends; zero is never
+	since        time.Time // when these begin to count
+	end          time.Time // when the last of them ended for sure; zero is never
 	heapPos      int
 }
 
@@ -35,17 +35,32 @@ func (b *binding) remaining(now time.Time) []Prefix {
 	return out
 }
 
+// grace is for how long a binding is kept beyond the lifetimes that the client was
+// told: these are rounded up to seconds, and count from when the Reply arrives.
+const grace = 2 * time.Second
+
+// reservation is for how long, from an ActionCommit on, prefixes must not be
+// delegated to anybody else: the answer to it may take some time, and only then
+// the Reply is sent.
+func (d *DelegatingRouter) reservation(ias []IA) time.Duration {
+	valid := longest(ias)
+	if valid >= Infinite {
+		return Infinite
+	}
+	return valid + d.reg.cfg.AnswerTimeout + grace
+}
+
 func (d *DelegatingRouter) addBinding(b *binding) {
-	b.end = until(b.since, longest([]IA{{Prefixes: b.prefixes}}))
 	d.bindings[b.client] = b
 	heap.Push(&d.ends, b)
 }
 
-// extend grants prefixes anew, with lifetimes that count from since.
-func (d *DelegatingRouter) extend(b *binding, since time.Time, prefixes []Prefix) {
-	b.prefixes, b.since = prefixes, since
-	b.end = until(since, longest([]IA{{Prefixes: prefixes}}))
-	heap.Fix(&d.ends, b.heapPos)
+// grant gives prefixes to b, with lifetimes that count from now.
+func (b *binding) grant(now time.Time, prefixes []Prefix) {
+	b.prefixes, b.since, b.end = prefixes, now, time.Time{}
+	if valid := longest([]IA{{Prefixes: prefixes}}); valid < Infinite {
+		b.end = now.Add(valid + grace)
+	}
 }
 
 func (d *DelegatingRouter) removeBinding(b *binding) {
@@ -53,9 +68,8 @@ func (d *DelegatingRouter) removeBinding(b *binding) {
 	delete(d.bindings, b.client)
 }
 
-// bind makes or extends the bindings that were committed, counting from when the
-// commit was asked for, as what was stored does. For all of the message's it
-// notes which registration has their certificate.
+// bind makes or extends the bindings that were committed, and notes for all of the
+// message's which registration has their certificate.
 func (d *DelegatingRouter) bind(now time.Time, t *transaction, acts []Action) []Action {
 	for _, q := range t.ias {
 		if len(q.granted) == 0 {
@@ -64,7 +78,9 @@ func (d *DelegatingRouter) bind(now time.Time, t *transaction, acts []Action) []
 		id := clientID{t.client.duid, q.iaid}
 		b := d.bindings[id]
 		if b == nil {
-			d.addBinding(&binding{client: id, registration: t.client, prefixes: q.granted, since: t.since})
+			b = &binding{client: id, registration: t.client}
+			b.grant(now, q.granted)
+			d.addBinding(b)
 			continue
 		}
 		if b.registration != t.client {
@@ -74,7 +90,8 @@ func (d *DelegatingRouter) bind(now time.Time, t *transaction, acts []Action) []
 			b.registration = t.client
 		}
 		if t.renewal() {
-			d.extend(b, t.since, q.granted)
+			b.grant(now, q.granted)
+			heap.Fix(&d.ends, b.heapPos)
 		}
 	}
 	return acts

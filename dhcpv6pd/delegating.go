@@ -257,9 +257,9 @@ func (d *DelegatingRouter) Restore(now time.Time, duid []byte, ia IA, notAfter t
 	case len(d.bindings) >= d.cfg.MaxBindings:
 		return ErrFull
 	}
-	b := &binding{client: client, registration: client, prefixes: slices.Clone(ia.Prefixes), since: now}
+	b := &binding{client: client, registration: client, prefixes: slices.Clone(ia.Prefixes), since: now, end: notAfter}
 	if !notAfter.IsZero() {
-		b.since = notAfter.Add(-longest([]IA{ia}))
+		b.since = notAfter.Add(-d.reservation([]IA{ia}))
 	}
 	d.addBinding(b)
 	return nil

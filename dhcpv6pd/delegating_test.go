@@ -170,7 +170,7 @@ func TestCase1EachStepWaitsForTheOneBefore(t *testing.T) {
 	require.Equal(t, []ActionKind{ActionCommit}, kinds(acts))
 	commit := acts[0]
 	require.Equal(t, []IA{{1, []Prefix{lifetime}}}, commit.IAs)
-	require.Equal(t, start.Add(4000*time.Second), commit.NotAfter)
+	require.Equal(t, start.Add(4012*time.Second), commit.NotAfter, "with the time that the answer may take")
 	require.Zero(t, s.Bindings(), "nothing is delegated before it is stored")
 
 	acts = s.commits(commit)
@@ -485,7 +485,7 @@ func TestRenewIsCertifiedToItsNewEnd(t *testing.T) {
 			require.Equal(t, s.now.Add(4000*time.Second), issue.NotAfter)
 			acts = s.issues(issue, routerKey())
 			require.Equal(t, []ActionKind{ActionCommit}, kinds(acts), "the certificate before stays: the Reply may be lost")
-			require.Equal(t, s.now.Add(4000*time.Second), acts[0].NotAfter)
+			require.Equal(t, s.now.Add(4012*time.Second), acts[0].NotAfter)
 			m, second := sent(t, s.commits(acts[0]))
 			require.NotEqual(t, first.Certificate, second.Certificate)
 			for ia := range m.Options.IAPDs() {
@@ -808,7 +808,7 @@ func TestReleaseOvertakesARenewal(t *testing.T) {
 		},
 		"reclaimed": func(s *server) []Action { return taken(s.Reclaim(s.now, routerDUID, 1, nil)) },
 		"expired": func(s *server) []Action {
-			s.now = start.Add(4000 * time.Second)
+			s.now = start.Add(4002 * time.Second)
 			return taken(s.HandleTimeout(s.now, nil))
 		},
 	} {
@@ -920,7 +920,10 @@ func TestAnswersInAnyOrder(t *testing.T) {
 func TestBindingEndsWithItsLifetime(t *testing.T) {
 	s := newServer(t, case2)
 	s.delegates(1)
-	end := start.Add(4000 * time.Second)
+	ended := start.Add(4000 * time.Second) // the registration's certificate
+	require.Equal(t, ended, must2(s.Deadline()))
+	require.Empty(t, s.HandleTimeout(ended, nil))
+	end := ended.Add(2 * time.Second) // for sure, wherever the Reply was
 	require.Equal(t, end, must2(s.Deadline()))
 	require.Empty(t, s.HandleTimeout(end.Add(-1), nil))
 	acts := s.HandleTimeout(end, nil)
@@ -944,8 +947,8 @@ func TestReclaim(t *testing.T) {
 func TestRestoredBindingIsAnsweredWithWhatIsLeft(t *testing.T) {
 	s := newServer(t, case2)
 	s.now = start.Add(1000 * time.Second)
-	require.NoError(t, s.Restore(s.now, routerDUID, IA{1, []Prefix{lifetime}}, start.Add(4000*time.Second)))
-	require.Error(t, s.Restore(s.now, routerDUID, IA{1, []Prefix{lifetime}}, start.Add(4000*time.Second)), "twice")
+	require.NoError(t, s.Restore(s.now, routerDUID, IA{1, []Prefix{lifetime}}, start.Add(4012*time.Second)))
+	require.Error(t, s.Restore(s.now, routerDUID, IA{1, []Prefix{lifetime}}, start.Add(4012*time.Second)), "twice")
 	require.ErrorIs(t, s.Restore(s.now, routerDUID, IA{2, []Prefix{lifetime}}, s.now), ErrExpired)
 	acts := s.hears(asks(t, dhcp6.Request, 1, iaPD(1, 0, 0), bareKey(routerKey())))
 	acts = s.issues(only(t, acts, ActionIssue), routerKey())
@@ -1040,7 +1043,7 @@ func TestClockThatRunsBackStandsStill(t *testing.T) {
 	s := newServer(t, nil)
 	allocate := s.hears(asks(t, dhcp6.Request, 1, iaPD(1, 0, 0)))[0]
 	acts := taken(must(s.HandleAllocated(start.Add(-time.Hour), allocate.ID, []IA{{1, []Prefix{lifetime}}}, nil)))
-	require.Equal(t, start.Add(4000*time.Second), only(t, acts, ActionCommit).NotAfter)
+	require.Equal(t, start.Add(4012*time.Second), only(t, acts, ActionCommit).NotAfter)
 }
 
 func TestDelegatingRouterConfigIsChecked(t *testing.T) {

@@ -194,6 +194,7 @@ func TestCase1EnrolmentThatFailsIsTriedAgain(t *testing.T) {
 				enroll = only(t, x.fire(), ActionEnroll)
 				require.Greater(t, enroll.ID, last, "IDs are not used twice")
 				require.InEpsilon(t, pause.Seconds(), x.now.Sub(failed).Seconds(), 0.1000001)
+				require.NotEqual(t, pause, x.now.Sub(failed), "without jitter")
 				x.requireState(HolderEnrolling)
 			}
 		})
@@ -703,6 +704,20 @@ func TestShortCertificateIsRenewedBeforeItEnds(t *testing.T) {
 	require.ErrorIs(t, lost[0].Err, ErrExpired)
 	require.Equal(t, start.Add(900*time.Second), x.now)
 	require.NotEqual(t, HolderIdle, x.h.State(), "it goes on trying")
+}
+
+// A delegation that was extended without a word of the CA outlives the certificate:
+// the CA that is known is asked for the next one.
+func TestCertificateThatExpiresIsEnrolledForAgain(t *testing.T) {
+	x := newHolderTest(t)
+	id := only(t, x.reply(pointer(), leased(delegated)...), ActionEnroll).ID
+	x.enrolled(id, x.cert(start.Add(leaseTime), delegated))
+	x.now = x.now.Add(1000 * time.Second)
+	require.Empty(t, x.reply(certopt.Options{}, leased(delegated)...))
+	acts := x.fire()
+	require.Equal(t, start.Add(leaseTime), x.now)
+	require.Equal(t, []ActionKind{ActionCertificateLost, ActionEnroll}, kinds(acts))
+	require.Equal(t, start.Add(leaseTime+1000*time.Second), acts[1].NotAfter)
 }
 
 // An enrolment ends with the delegation.

@@ -439,6 +439,7 @@ func (r *Registrar) request(now time.Time, client clientID, xid [3]byte, a ask, 
 		end = earlier(end, g.end) // it extends nothing
 	}
 	if end != g.end {
+		acts = r.shorten(now, g, end, acts)
 		g.end = end
 		heap.Fix(&r.ends, g.heapPos)
 		g.notified = false
@@ -457,8 +458,8 @@ func (r *Registrar) request(now time.Time, client clientID, xid [3]byte, a ask, 
 		case !bytes.Equal(c.key, a.key) && r.cfg.PinKey:
 			r.stats[ReasonKey]++
 			return r.fail(now, g, ErrWrongKey, acts)
-		case !c.stands(g):
-		case retransmission, !c.asked.Before(notAfter):
+		case !c.fits(g):
+		case retransmission, !c.asked.Before(notAfter.Add(-r.slack(now, notAfter))):
 			return r.answer(g, OutcomeCertificate, nil, acts)
 		}
 	}
@@ -473,11 +474,10 @@ func (g *registration) current(now time.Time) *issuance {
 	return nil
 }
 
-// stands says that a certificate is for the key, the prefixes and no longer than
-// the time of the registration's last Request.
-func (c *issuance) stands(g *registration) bool {
-	return bytes.Equal(c.key, g.ask.key) && slices.Equal(c.prefixes, g.prefixes) &&
-		(g.end.IsZero() || !c.notAfter.After(g.end))
+// fits says that a certificate is for the key and the prefixes of the
+// registration's last Request.
+func (c *issuance) fits(g *registration) bool {
+	return bytes.Equal(c.key, g.ask.key) && slices.Equal(c.prefixes, g.prefixes)
 }
 
 // notAfter is when a certificate issued now must end: with the delegation, the
@@ -492,6 +492,12 @@ func (r *Registrar) notAfter(now, end time.Time) time.Time {
 		return noExpiry
 	}
 	return t.Truncate(time.Second).UTC()
+}
+
+// slack is by how much a certificate at hand may end before one issued now would:
+// a delegation counts from after its certificate was asked for.
+func (r *Registrar) slack(now, notAfter time.Time) time.Duration {
+	return min(2*r.cfg.AnswerTimeout, notAfter.Sub(now)/10)
 }
 
 func (r *Registrar) issue(now time.Time, g *registration, notAfter time.Time, acts []Action) []Action {
@@ -528,6 +534,19 @@ func (r *Registrar) issued(now time.Time, g *registration, der []byte, chain [][
 	return r.answer(g, OutcomeCertificate, nil, acts)
 }
 
+// shorten revokes the certificates that outlive a delegation which is to end at
+// end: they were for an extension of it that did not come about.
+func (r *Registrar) shorten(now time.Time, g *registration, end time.Time, acts []Action) []Action {
+	g.certs = slices.DeleteFunc(g.certs, func(c issuance) bool {
+		outlives := !end.IsZero() && c.notAfter.After(end)
+		if outlives && c.notAfter.After(now) {
+			acts = append(acts, Action{Kind: ActionRevoke, DUID: []byte(g.client.duid), Certificate: c.der})
+		}
+		return outlives
+	})
+	return acts
+}
+
 // retire drops the certificates that expired, and revokes those that a new one
 // contradicts. One that it merely extends stays, lest a requesting router that
 // does not get the Reply be left with nothing.
@@ -536,7 +555,7 @@ func (r *Registrar) retire(now time.Time, g *registration, acts []Action) []Acti
 	for _, c := range g.certs {
 		switch {
 		case !c.notAfter.After(now):
-		case !c.stands(g), len(g.certs) >= maxCerts && len(kept) == 0:
+		case !c.fits(g), len(g.certs) >= maxCerts && len(kept) == 0:
 			acts = append(acts, Action{Kind: ActionRevoke, DUID: []byte(g.client.duid), Certificate: c.der})
 		default:
 			kept = append(kept, c)

@@ -156,12 +156,10 @@ func (d *DelegatingRouter) lookUp(now time.Time, t *transaction) (missing int) {
 		q := &t.ias[i]
 		b := d.bindings[clientID{t.client.duid, q.iaid}]
 		switch {
-		case b != nil && !due(now, b.end):
-			q.bound = true
-			q.granted = b.remaining(now)
-			if t.renewal() {
-				q.granted = slices.Clone(b.prefixes)
-			}
+		case b != nil && t.renewal():
+			q.bound, q.granted = true, slices.Clone(b.prefixes)
+		case b != nil && len(b.remaining(now)) > 0:
+			q.bound, q.granted = true, b.remaining(now)
 		case t.renewal():
 			q.status = dhcp6.NoBinding
 		default:
@@ -191,14 +189,19 @@ func (d *DelegatingRouter) claim(now time.Time, t *transaction, acts []Action) [
 
 // certify hands a transaction whose prefixes are known to the Registrar.
 func (d *DelegatingRouter) certify(now time.Time, t *transaction, acts []Action) []Action {
-	granted := t.granted()
 	if t.advertise {
 		// The pointer in an Advertise is for information: nothing is delegated yet.
-		if t.ask.pointer && len(granted) > 0 {
+		if t.ask.pointer && len(t.granted()) > 0 {
 			t.options, _ = d.reg.cfg.Options.Append(nil, certopt.Options{CAPointer: []byte(d.reg.cfg.CAPointer)})
 		}
 		return d.send(now, t, acts)
 	}
+	for i := range t.ias { // the allocation may have taken a while
+		if q := &t.ias[i]; q.bound && !t.renewal() {
+			q.granted = d.bindings[clientID{t.client.duid, q.iaid}].remaining(now)
+		}
+	}
+	granted := t.granted()
 	if len(granted) == 0 {
 		return d.send(now, t, acts)
 	}
@@ -255,7 +258,7 @@ func (d *DelegatingRouter) commit(now time.Time, t *transaction, o Outcome, acts
 	d.await(now, t, stepCommit)
 	return append(acts, Action{
 		Kind: ActionCommit, ID: t.id, DUID: []byte(t.client.duid), IAID: t.client.iaid,
-		IAs: changed, NotAfter: until(now, longest(changed)),
+		IAs: changed, NotAfter: until(now, d.reservation(changed)),
 	})
 }
 
