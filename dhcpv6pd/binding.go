@@ -12,8 +12,8 @@ import (
 // addresses or delegated prefixes in an Identity Association" (RFC 8415 section 4.2).
 type binding struct {
 	client       clientID
-	registration clientID // whose certificate covers it
-	prefixes     []Prefix // with the lifetimes granted
+	registration clientID  // whose certificate covers it
+	prefixes     []Prefix  // with the lifetimes granted
 	since        time.Time // when these begin to count
 	end          time.Time // when the last of them ended for sure; zero is never
 	heapPos      int

@@ -122,4 +122,72 @@
 //     Decline and Information-request are dropped: they are not about prefixes.
 //   - A Rebind that names no binding of ours is dropped: another server may have it.
 //   - Reconfigure is not accepted and never sent.
+//   - T1 and T2 are computed for each IA_PD and the earliest taken; one that a Reply
+//     to a Renew leaves out keeps the T2 that it has. Where T1 is left to the
+//     client, it is never less than a second (RFC 8415 section 14.2).
+//   - After NoBinding in a Reply to a Renew, the prefixes of that IA are kept until
+//     the Reply to the Request that follows, and dropped if that lacks them.
+//   - A certificate made before the Reply may end a little before the delegation,
+//     up to a tenth of the time left; it is not replaced for that.
+//
+// # Clauses and their tests
+//
+//	slide 8, RFC 4210 5.2.8.4   TestSlide8BareKeyGetsItsCertificateUnproven
+//	RFC 4211 5, RFC 6494 7      TestCertificateChecks
+//	RFC 5280 4.1.2.5            TestValidityIsTheEarliestOfAllEnds
+//	RFC 7227 21.1               TestRFC7227_21_1_MalformedCertificateOptions
+//	                            TestRFC7227_21_1_MalformedOptionsOfAReply
+//	RFC 8415 14.2               TestRFC8415_14_2_RenewsAreRateLimitedWhereT1IsZero
+//	RFC 8415 15                 TestRFC8415_15_ElapsedTimeIsUpdated
+//	                            TestRFC8415_15_RetransmissionOmitsExpiredPrefixes
+//	                            TestRFC8415_15_RetransmissionTimes
+//	RFC 8415 16                 TestRFC8415_16_ServerDiscards
+//	                            TestRFC8415_16_UnexpectedMessageTypesAreDropped
+//	                            TestRFC8415_16_UnknownAndRelayMessagesAreDropped
+//	                            TestRFC8415_16_UnknownOptionsAreIgnored
+//	RFC 8415 16.1               TestRFC8415_16_1_TransactionID
+//	RFC 8415 16.3 and 16.10     TestRFC8415_16_3_16_10_OtherClientIDIsDropped
+//	                            TestRFC8415_16_3_16_10_OtherTransactionIDIsDropped
+//	                            TestRFC8415_16_3_16_10_WithoutClientIDIsDropped
+//	                            TestRFC8415_16_3_16_10_WithoutServerIDIsDropped
+//	RFC 8415 18.2               TestRFC8415_18_2_OptionsOfEachMessage
+//	RFC 8415 18.2.1             TestRFC8415_18_2_1_AdvertisesAreCollectedForTheFirstRT
+//	                            TestRFC8415_18_2_1_AfterTheFirstRTTheFirstAdvertiseIsTaken
+//	                            TestRFC8415_18_2_1_FirstRTIsStrictlyGreaterThanIRT
+//	                            TestRFC8415_18_2_1_FirstSolicitIsDelayed
+//	                            TestRFC8415_18_2_1_Hints
+//	                            TestRFC8415_18_2_1_Preference255IsTakenAtOnce
+//	                            TestRFC8415_18_2_1_RapidCommit
+//	RFC 8415 18.2.2             TestRFC8415_18_2_2_RequestFailsAfterTenTransmissions
+//	RFC 8415 18.2.4             TestRFC8415_18_2_4_RenewAndRebindNameOnlyWhatWasDelegated
+//	                            TestRFC8415_18_2_4_RenewEndsAtT2
+//	                            TestRFC8415_18_2_4_T2OfAnIAThatTheReplyLacks
+//	RFC 8415 18.2.5             TestRFC8415_18_2_5_RebindEndsWhenTheLastLeaseExpires
+//	                            TestRFC8415_18_2_5_RebindIsAnsweredByAnotherServer
+//	RFC 8415 18.2.7             TestRFC8415_18_2_7_ReleaseEndsAfterFourTransmissions
+//	                            TestRFC8415_18_2_7_ReleaseStopsUseBeforeItIsSent
+//	RFC 8415 18.2.9             TestRFC8415_18_2_9_AdvertiseWithoutPrefixIsIgnored
+//	                            TestRFC8415_18_2_9_SolMaxRTOfAnUselessAdvertise
+//	RFC 8415 18.2.10            TestRFC8415_18_2_10_SolMaxRTOfAReplyHoldsForTheNextDiscovery
+//	                            TestRFC8415_18_2_10_StatusOfTheReply
+//	RFC 8415 18.2.10.1          TestRFC8415_18_2_10_1_NoBindingLeadsToRequest
+//	                            TestRFC8415_18_2_10_1_NoPrefixAvailInOneOfTwoIAs
+//	                            TestRFC8415_18_2_10_1_RenewExtendsTheLifetimes
+//	                            TestRFC8415_18_2_10_1_RenewReplyWithoutOurIAs
+//	                            TestRFC8415_18_2_10_1_ReplyUpdatesTheLeases
+//	                            TestRFC8415_18_2_10_1_ReplyWithoutPrefixRestartsDiscovery
+//	                            TestMayAdvertiseToTheNanosecond
+//	RFC 8415 18.2.10.2          TestRFC8415_18_2_10_2_AnyReplyEndsTheRelease
+//	RFC 8415 18.3.2             TestNoPrefixAvailIsInsideTheIA
+//	                            TestSeveralIAsShareOneCertificateAndOneT1
+//	                            TestAddressesAreNotToBeHadHere
+//	RFC 8415 18.3.4             TestRFC8415_18_3_4_RenewOfAnUnknownBindingIsNoBinding
+//	RFC 8415 18.3.5             TestRFC8415_18_3_5_RebindOfAnUnknownBindingIsIgnored
+//	RFC 8415 18.3.7             TestRFC8415_18_3_7_Release
+//	RFC 8415 19.3, RFC 8357 5.2 TestAnswerTakesTheWayBackThroughTheRelayAgents
+//	RFC 8415 21.7               TestRFC8415_21_7_PointerOnlyIfRequested
+//	                            TestRFC8415_21_7_VendorOptionsAreRequestedAsOne
+//	RFC 8415 21.21              TestRFC8415_21_21_IAWithT1GreaterThanT2IsDiscarded
+//	                            TestRFC8415_21_21_T1AndT2
+//	RFC 8415 21.22              TestRFC8415_21_22_PreferredGreaterThanValidIsDiscarded
 package dhcpv6pd

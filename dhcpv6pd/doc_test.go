@@ -3,6 +3,8 @@ package dhcpv6pd
 import (
 	"fmt"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -19,6 +21,26 @@ func TestPackageCommentShowsTheTransitions(t *testing.T) {
 		fmt.Fprintf(&want, "//\t%-12s %-12s %s\n", tr.from, tr.on, tr.to)
 	}
 	require.Contains(t, string(src), want.String(), "doc.go does not show the transitions; they are:\n%s", want.String())
+}
+
+// The package comment lists every test that is named by a clause, and no other.
+func TestPackageCommentListsTheTestsByClause(t *testing.T) {
+	doc, err := os.ReadFile("doc.go")
+	require.NoError(t, err)
+	files, err := filepath.Glob("*_test.go")
+	require.NoError(t, err)
+	var tests strings.Builder
+	for _, file := range files {
+		src, err := os.ReadFile(file)
+		require.NoError(t, err)
+		tests.Write(src)
+	}
+	for _, m := range regexp.MustCompile(`(?m)^func (TestRFC\w+|TestSlide\w+)\(`).FindAllStringSubmatch(tests.String(), -1) {
+		require.Regexp(t, `(?m) `+m[1]+`$`, string(doc), "not listed")
+	}
+	for _, m := range regexp.MustCompile(`(?m)^//\t.* (Test\w+)$`).FindAllStringSubmatch(string(doc), -1) {
+		require.Contains(t, tests.String(), "\nfunc "+m[1]+"(", "listed, but not there")
+	}
 }
 
 // An event moves each state to at most one other.
