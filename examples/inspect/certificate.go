@@ -1,0 +1,180 @@
+package main
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"dhcpsec.example/certopt"
+	"dhcpsec.example/internal/wire"
+	"dhcpsec.example/x509ip"
+)
+
+// decodeCertificates is for one certificate in DER, or one or more in PEM. A
+// chain, leaf first, is also checked for nested resources (RFC 3779 section
+// 2.3). An IP address delegation extension that is malformed or not canonical
+// is an error, with its offset in the certificate's DER.
+func decodeCertificates(b []byte) (string, []byte, error) {
+	ders, err := splitPEM(b)
+	if err != nil {
+		return "", nil, err
+	}
+	var chain []*x509.Certificate
+	var texts []string
+	for i, der := range ders {
+		cert, text, err := decodeCertificate(der)
+		if err != nil && len(ders) > 1 {
+			err = fmt.Errorf("certificate %d: %w", i+1, err)
+		}
+		if err != nil {
+			return "", nil, err
+		}
+		chain = append(chain, cert)
+		texts = append(texts, text)
+	}
+	if len(chain) > 1 {
+		verdict := "nested, up to the last certificate"
+		if err := x509ip.VerifyPath(chain); err != nil {
+			verdict = oneLine(err.Error())
+		}
+		texts = append(texts, "resources along the chain: "+verdict)
+	}
+	return strings.Join(texts, "\n\n"), bytes.Join(ders, nil), nil
+}
+
+// splitPEM is the DER of each certificate in b, which is b itself if b is not PEM.
+func splitPEM(b []byte) ([][]byte, error) {
+	const begin = "-----BEGIN "
+	// A certificate is longer than 127 octets, so the octet behind its tag is
+	// not text. What looks like PEM may be inside it.
+	isDER := len(b) > 1 && b[0] == 0x30 && b[1] >= 0x80
+	if isDER || !bytes.Contains(b, []byte(begin)) {
+		return [][]byte{b}, nil
+	}
+	var ders [][]byte
+	for block, rest := pem.Decode(b); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			return nil, fmt.Errorf("PEM block %d is not a certificate", len(ders)+1)
+		}
+		ders = append(ders, block.Bytes)
+	}
+	// The decoder passes over malformed blocks in silence.
+	if len(ders) != bytes.Count(b, []byte(begin)) {
+		return nil, errors.New("malformed PEM")
+	}
+	return ders, nil
+}
+
+// decodeCertificate is one certificate, what it says, or an error if its
+// resources cannot be read.
+func decodeCertificate(der []byte) (*x509.Certificate, string, error) {
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, "", err
+	}
+	resources := "none"
+	blocks, err := x509ip.FromCertificate(cert)
+	switch {
+	case err == nil:
+		resources = blocks.String()
+	case !errors.Is(err, x509ip.ErrNoExtension):
+		return nil, "", wire.Shift(err, offsetOfBlocks(cert))
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, "subject: %s\n", oneLine(cert.Subject.String()))
+	fmt.Fprintf(&text, "issuer: %s\n", oneLine(cert.Issuer.String()))
+	fmt.Fprintf(&text, "serial: %x\n", cert.SerialNumber)
+	fmt.Fprintf(&text, "validity: %s to %s\n", cert.NotBefore.Format(time.RFC3339), cert.NotAfter.Format(time.RFC3339))
+	fmt.Fprintf(&text, "key: %s\n", describeKey(cert))
+	fmt.Fprintf(&text, "authority: %t\n", cert.BasicConstraintsValid && cert.IsCA)
+	fmt.Fprintf(&text, "extended key usage: %s\n", describeUsage(cert))
+	fmt.Fprintf(&text, "resources: %s", resources)
+	return cert, text.String(), nil
+}
+
+// offsetOfBlocks is where the value of the IP address delegation extension
+// starts in the certificate's DER, or 0 if that cannot be told.
+func offsetOfBlocks(cert *x509.Certificate) int {
+	for _, extension := range cert.Extensions {
+		if !extension.Id.Equal(x509ip.OIDIPAddrBlocks()) {
+			continue
+		}
+		// Together with the identifier, the value is found in one place only.
+		whole, err := asn1.Marshal(pkix.Extension(extension))
+		if err != nil {
+			return 0
+		}
+		if at := bytes.Index(cert.Raw, whole); at >= 0 {
+			return at + len(whole) - len(extension.Value)
+		}
+	}
+	return 0
+}
+
+func describeKey(cert *x509.Certificate) string {
+	switch key := cert.PublicKey.(type) {
+	case *rsa.PublicKey:
+		return fmt.Sprintf("RSA, %d bits", key.N.BitLen())
+	case *ecdsa.PublicKey:
+		return "ECDSA, " + key.Curve.Params().Name
+	case ed25519.PublicKey:
+		return "Ed25519"
+	}
+	return "of an unknown algorithm"
+}
+
+// describeUsage names the extended key usages of SEND (RFC 6494 section 7), and
+// numbers the others.
+func describeUsage(cert *x509.Certificate) string {
+	var usages []string
+	for _, usage := range cert.ExtKeyUsage {
+		usages = append(usages, usage.String())
+	}
+	for _, usage := range cert.UnknownExtKeyUsage {
+		switch {
+		case usage.Equal(x509ip.OIDSendRouter()):
+			usages = append(usages, "sendRouter")
+		case usage.Equal(x509ip.OIDSendProxiedRouter()):
+			usages = append(usages, "sendProxiedRouter")
+		case usage.Equal(x509ip.OIDSendOwner()):
+			usages = append(usages, "sendOwner")
+		case usage.Equal(x509ip.OIDSendProxiedOwner()):
+			usages = append(usages, "sendProxiedOwner")
+		default:
+			usages = append(usages, usage.String())
+		}
+	}
+	if len(usages) == 0 {
+		return "not restricted"
+	}
+	return strings.Join(usages, ", ")
+}
+
+// describeOptions is the certificate options of a message, and what is in their
+// certificates as far as it can be read.
+func describeOptions(options certopt.Options) string {
+	text := options.String()
+	describe := func(title string, der []byte) {
+		_, what, err := decodeCertificate(der)
+		if err != nil {
+			what = "cannot be read: " + oneLine(reason(err))
+		}
+		text += "\n" + title + ":\n  " + strings.ReplaceAll(what, "\n", "\n  ")
+	}
+	if len(options.Certificate) > 0 {
+		describe("certificate", options.Certificate)
+	}
+	for der := range options.Chain.All() {
+		describe("chain certificate", der)
+	}
+	return text
+}
