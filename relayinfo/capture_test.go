@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dhcpsec.example/internal/dhcp4"
+	"dhcpsec.example/internal/peertest"
 )
 
 // packet is one UDP datagram of a capture.
@@ -109,15 +110,9 @@ func TestCaptures(t *testing.T) {
 	}
 }
 
-// TestTshark compares what Insert writes with what tshark reads.
-func TestTshark(t *testing.T) {
-	tshark, err := exec.LookPath("tshark")
-	if err != nil {
-		if os.Getenv("DHCPSEC_INTEROP") == "require" {
-			t.Fatal("tshark is not installed: it is in the Debian package tshark")
-		}
-		t.Skip("tshark is not installed: it is in the Debian package tshark")
-	}
+// TestInteropTshark compares what Insert writes with what tshark reads.
+func TestInteropTshark(t *testing.T) {
+	tshark := peertest.Need(t, "tshark", "tshark")
 	largest, err := Fields{CircuitID: bytes.Repeat([]byte{0xaa}, 253)}.Info()
 	require.NoError(t, err)
 	infos := []Info{allFields(t), fiveSubOptions(t), largest, parse(t, "02 00 01 00"), parse(t, "01 01 aa 01 01 bb c8 02 cccc")}
@@ -152,7 +147,7 @@ func TestTshark(t *testing.T) {
 	require.Equal(t, want, strings.Split(strings.TrimRight(string(out), "\n"), "\n"))
 }
 
-// asTsharkSays is the sub-options of info as the columns that TestTshark asks for.
+// asTsharkSays is the sub-options of info as the columns that TestInteropTshark asks for.
 func asTsharkSays(info Info) []string {
 	bytes := func(b []byte) string {
 		if len(b) == 0 {

@@ -2,7 +2,6 @@ package relayinfo
 
 import (
 	"net/netip"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -85,18 +84,4 @@ func TestLargestBody(t *testing.T) {
 	option, err := info.AppendOption(nil)
 	require.NoError(t, err)
 	require.Equal(t, []byte{82, 255, 1, 253}, option[:4])
-}
-
-func TestBuildingDoesNotAllocate(t *testing.T) {
-	f := Fields{
-		CircuitID: []byte("circuit"), DeviceClass: new(uint32(1)), LinkSelection: netip.MustParseAddr("198.51.100.0"),
-		SubscriberID: strings.Repeat("a", 40), RADIUSAttributes: []byte("\x01\x03a"), VendorSpecific: []VendorData{{9, []byte("x")}},
-		Flags: new(FlagUnicast), VSS: &VSS{VSSGlobal, nil}, Other: []SubOption{{200, []byte("x")}},
-	}
-	buf := make([]byte, 0, MaxBody)
-	require.Zero(t, testing.AllocsPerRun(100, func() {
-		if _, err := f.AppendBinary(buf); err != nil {
-			panic(err)
-		}
-	}))
 }

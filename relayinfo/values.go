@@ -96,7 +96,11 @@ func (v VSS) String() string {
 	case v.Type == VSSVPNID:
 		return fmt.Sprintf("vpn-id 0x%x", v.Info)
 	}
-	return fmt.Sprintf("type %d 0x%x", uint8(v.Type), v.Info)
+	s := fmt.Sprintf("type %d", uint8(v.Type))
+	if len(v.Info) > 0 {
+		s += fmt.Sprintf(" 0x%x", v.Info)
+	}
+	return s
 }
 
 // The checks below say what the value of a sub-option may be; Info's accessors
