@@ -2,6 +2,7 @@ package relayinfo
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"net/netip"
 	"slices"
@@ -119,7 +120,9 @@ func isUnicast(a netip.Addr) bool {
 		return false
 	}
 	a4 := a.As4()
-	return a4[0] < 224 && a4 != [4]byte{} || a4[0] >= 240 && a4 != [4]byte{255, 255, 255, 255}
+	const multicast, reserved, broadcast = 0xe0000000, 0xf0000000, 0xffffffff // RFC 1112 section 4
+	v := binary.BigEndian.Uint32(a4[:])
+	return 0 < v && v < multicast || reserved <= v && v < broadcast
 }
 
 func (c *Config) ours(a netip.Addr) bool { return a == c.GIAddr || slices.Contains(c.Own, a) }
@@ -190,19 +193,19 @@ func Insert(dst, msg []byte, cfg *Config) ([]byte, Outcome, error) {
 	if err := m.Parse(msg); err != nil {
 		return dst, 0, err
 	}
-	edit, err := cfg.edit(&m)
-	if err != nil {
+	if err := cfg.refuse(&m); err != nil {
 		return dst, 0, err
 	}
+	outcome := cfg.outcome(&m)
 
 	start := len(dst)
 	out := slices.Grow(dst, max(len(msg)+3+len(cfg.Info.body), dhcp4.MinBOOTPLen))
-	if edit.remove {
+	if cfg.Policy == Replace {
 		out = appendWithout82(out, &m)
 	} else {
 		out = append(out, msg[:m.LastOption()]...)
 	}
-	if edit.outcome == Added {
+	if outcome == Added {
 		out = append(out, dhcp4.OptionRelayAgentInfo, uint8(len(cfg.Info.body)))
 		out = append(out, cfg.Info.body...)
 		if !m.HasEnd() {
@@ -213,65 +216,58 @@ func Insert(dst, msg []byte, cfg *Config) ([]byte, Outcome, error) {
 	out = dhcp4.AppendPadding(out, start)
 
 	out[start+dhcp4.HopsOffset]++ // RFC 1542 section 4.1.1: "The value of the 'hops' field MUST be incremented"
-	if edit.setGIAddr {
+	if !m.Relayed() || cfg.Policy == Replace {
 		giaddr := cfg.GIAddr.As4()
 		copy(out[start+dhcp4.GIAddrOffset:], giaddr[:])
 	}
-	return out, edit.outcome, nil
+	return out, outcome, nil
 }
 
-// edit is what Insert does to a request.
-type edit struct {
-	setGIAddr bool
-	remove    bool // the option 82 instances of the options field
-	outcome   Outcome
-}
-
-// edit decides what to do with the request m, or why to refuse it.
-func (c *Config) edit(m *dhcp4.Message) (edit, error) {
+// refuse is why the request m must not be relayed, or nil.
+func (c *Config) refuse(m *dhcp4.Message) error {
 	relayed := m.Relayed()
-	present := m.RelayAgentInfoSize() > 0 || m.RelayAgentInfoElsewhere()
-
 	switch {
 	case m.Op() != dhcp4.BootRequest:
-		return edit{}, ErrNotRequest
+		return ErrNotRequest
 	case m.Hops() > c.maxHops():
-		return edit{}, ErrHops
+		return ErrHops
 	case relayed && c.ours(m.GIAddr()):
 		// RFC 3046 section 2.1.1: "SHALL discard the packet if the giaddr spoofs a
 		// giaddr address implemented by the local agent itself".
-		return edit{}, ErrSpoofed
+		return ErrSpoofed
 	case c.Policy == Discard && relayed:
-		return edit{}, ErrRelayed
-	case c.Policy == Discard && present:
+		return ErrRelayed
+	case c.Policy == Discard && m.HasRelayAgentInfo():
 		// RFC 3046 section 2.1: "from an untrusted circuit with giaddr set to zero
 		// [...] but with a Relay Agent Information option already present in the
 		// packet SHALL discard the packet". One in file or sname counts as well: a
 		// server would join it to ours (RFC 3396 section 5).
-		return edit{}, ErrPresent
+		return ErrPresent
 	case c.Policy == Replace && m.RelayAgentInfoElsewhere():
-		return edit{}, ErrPresent
+		return ErrPresent
 	}
+	return nil
+}
 
-	e := edit{setGIAddr: !relayed || c.Policy == Replace, remove: c.Policy == Replace && present}
-	grown := len(m.Bytes()) + 2 + len(c.Info.body)
-	if e.remove {
-		grown -= m.RelayAgentInfoSize()
+// outcome decides whether the request m, which is to be relayed, gets c.Info.
+func (c *Config) outcome(m *dhcp4.Message) Outcome {
+	switch {
+	case c.Policy == Forward && (m.Relayed() || m.HasRelayAgentInfo()):
+		return Kept
+	case !c.Info.IsValid():
+		return None
+	}
+	size := len(m.Bytes()) + 2 + len(c.Info.body)
+	if c.Policy == Replace {
+		size -= m.RelayAgentInfoSize()
 	}
 	if !m.HasEnd() {
-		grown++
+		size++
 	}
-	switch {
-	case c.Policy == Forward && (relayed || present):
-		e.outcome = Kept
-	case !c.Info.IsValid():
-		e.outcome = None
-	case grown > c.maxSize():
-		e.outcome = TooLarge
-	default:
-		e.outcome = Added
+	if size > c.maxSize() {
+		return TooLarge
 	}
-	return e, nil
+	return Added
 }
 
 // Strip appends to dst the reply msg, edited as a relay agent does on the way

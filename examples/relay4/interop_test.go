@@ -224,10 +224,10 @@ func startLab(t *testing.T) (server []string) {
 		{"ip", "addr", "add", serverIP + "/24", "dev", serverLink},
 		{"ip", "link", "set", serverLink, "up"},
 	} {
-		command(t, append(slices.Clone(server), args...)...)
+		command(t, slices.Concat(server, args)...)
 	}
 	require.Eventually(t, func() bool {
-		out, err := exec.Command(server[0], append(server[1:], "ip", "link", "show", serverLink)...).Output()
+		out, err := exec.Command(server[0], slices.Concat(server[1:], []string{"ip", "link", "show", serverLink})...).Output()
 		return err == nil && bytes.Contains(out, []byte("state UP"))
 	}, patience, 5*time.Millisecond, "the link is up")
 	return server
@@ -261,31 +261,30 @@ func startServer(t *testing.T, args []string, dir, ready string) {
 	require.NoError(t, cmd.Start())
 	w.Close()
 
-	up := make(chan bool)
+	up, ended := make(chan struct{}), make(chan struct{})
 	var output bytes.Buffer
-	read := make(chan struct{})
 	go func() {
-		defer close(read)
+		defer close(ended)
+		waiting := true
 		for lines := bufio.NewScanner(r); lines.Scan(); {
 			fmt.Fprintln(&output, lines.Text())
-			if up != nil && strings.Contains(lines.Text(), ready) {
+			if waiting && strings.Contains(lines.Text(), ready) {
+				waiting = false
 				close(up)
-				up = nil
 			}
 		}
 	}()
-	started := up
 	t.Cleanup(func() {
 		cmd.Process.Kill()
 		cmd.Wait()
-		<-read
+		<-ended
 		if t.Failed() {
 			t.Logf("%s", output.Bytes())
 		}
 	})
 	select {
-	case <-started:
-	case <-read:
+	case <-up:
+	case <-ended:
 		t.Fatalf("%s has ended", args[0])
 	case <-time.After(patience):
 		t.Fatalf("%s does not start", args[0])

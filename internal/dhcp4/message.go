@@ -103,34 +103,26 @@ type Message struct {
 // checks do.
 func (m *Message) Parse(data []byte) error {
 	*m = Message{data: data}
-	err := m.parse()
+	if len(data) < MinLen || data[0] != BootRequest && data[0] != BootReply || data[2] > MaxHLen ||
+		binary.BigEndian.Uint32(data[cookieOffset:]) != MagicCookie {
+		*m = Message{}
+		return headerError(data)
+	}
+	var err error
+	m.last, m.end, err = m.scan(data, MinLen, FieldOptions)
+	if err == nil && m.overload&overloadFile != 0 {
+		_, _, err = m.scan(data[:cookieOffset], fileOffset, FieldFile)
+	}
+	if err == nil && m.overload&overloadSName != 0 {
+		_, _, err = m.scan(data[:fileOffset], snameOffset, FieldSName)
+	}
 	if err != nil {
 		*m = Message{}
 	}
 	return err
 }
 
-func (m *Message) parse() (err error) {
-	data := m.data
-	if len(data) < MinLen || data[0] != BootRequest && data[0] != BootReply || data[2] > MaxHLen ||
-		binary.BigEndian.Uint32(data[cookieOffset:]) != MagicCookie {
-		return headerError(data)
-	}
-	if m.last, m.end, err = m.scan(data, MinLen, FieldOptions); err != nil {
-		return err
-	}
-	if m.overload&overloadFile != 0 {
-		if _, _, err = m.scan(data[:cookieOffset], fileOffset, FieldFile); err != nil {
-			return err
-		}
-	}
-	if m.overload&overloadSName != 0 {
-		_, _, err = m.scan(data[:fileOffset], snameOffset, FieldSName)
-	}
-	return err
-}
-
-// headerError says which check of parse has failed.
+// headerError says which check of the header has failed.
 func headerError(data []byte) error {
 	switch {
 	case len(data) < cookieOffset:

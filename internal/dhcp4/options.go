@@ -155,6 +155,9 @@ func (m *Message) RelayAgentInfo() iter.Seq[Option] {
 // options field take, with their codes and lengths.
 func (m *Message) RelayAgentInfoSize() int { return m.infoSize }
 
+// HasRelayAgentInfo reports whether there is an option 82 in any field.
+func (m *Message) HasRelayAgentInfo() bool { return m.infoSize > 0 || m.infoElsewhere }
+
 // RelayAgentInfoElsewhere reports whether there is an option 82 in file or sname.
 func (m *Message) RelayAgentInfoElsewhere() bool { return m.infoElsewhere }
 
