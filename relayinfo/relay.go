@@ -77,14 +77,15 @@ const (
 	DefaultMaxSize = 1472
 )
 
-// Config is one relay agent, as seen from one circuit.
+// Config is one relay agent, as seen from one circuit. The functions that take
+// one neither modify nor retain it.
 type Config struct {
 	// GIAddr is our address on the client's link. It must be IPv4, and neither
 	// 0.0.0.0 nor a multicast or the limited broadcast address. It should always
 	// be the same for one link (RFC 1542 section 4.1.1).
 	GIAddr netip.Addr
-	// Own lists further addresses of ours that the server may answer to, and that
-	// a client must not claim. GIAddr need not be in it. Not modified, not retained.
+	// Own lists further IPv4 addresses of ours that a server may answer to, and
+	// that a client must not claim. GIAddr need not be in it.
 	Own []netip.Addr
 	// Info is the option 82 to add. The zero Info adds none, which is what RFC
 	// 3046 section 2.1 asks for as the default.
@@ -331,7 +332,7 @@ func Match(msg []byte, cfg *Config) error {
 	switch {
 	case m.Op() != dhcp4.BootReply:
 		return ErrNotReply
-	case !cfg.ours(m.GIAddr()):
+	case !m.Relayed() || !cfg.ours(m.GIAddr()):
 		// RFC 1542 section 4.1.2: a BOOTREPLY whose giaddr is none of ours "MUST be
 		// silently discarded".
 		return ErrGIAddr

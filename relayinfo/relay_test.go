@@ -365,7 +365,7 @@ func TestMatch(t *testing.T) {
 	require.ErrorIs(t, Match(nil, config(t)), ErrTruncated)
 	unrelayed := ack(t, all)
 	clear(unrelayed[24:28])
-	require.Equal(t, ErrGIAddr, Match(unrelayed, &Config{}), "giaddr 0.0.0.0 is nobody's")
+	require.Equal(t, ErrGIAddr, Match(unrelayed, &Config{GIAddr: netip.IPv4Unspecified()}), "giaddr 0.0.0.0 is nobody's")
 }
 
 // TestRoundTrip is the promise: what Insert does to a message, Strip undoes.
