@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"net/netip"
+	"slices"
 
 	"dhcpsec.example/internal/wire"
 )
@@ -63,5 +64,8 @@ func AppendEnd(b []byte, start int) []byte {
 
 // AppendPadding pads the message that begins at b[start] to [MinBOOTPLen].
 func AppendPadding(b []byte, start int) []byte {
-	return append(b, make([]byte, max(0, MinBOOTPLen-(len(b)-start)))...)
+	end := max(len(b), start+MinBOOTPLen)
+	padded := slices.Grow(b, end-len(b))[:end]
+	clear(padded[len(b):])
+	return padded
 }
