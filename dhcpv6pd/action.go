@@ -1,8 +1,10 @@
 package dhcpv6pd
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -18,7 +20,7 @@ type ID uint64
 // put the next step into the same list: it waits for the answer.
 //
 // Data and the slices inside an Action are the machine's: they are valid until
-// the next call on that machine. Copy what must live longer.
+// the next call on that machine. Clone what must live longer.
 type Action struct {
 	Kind ActionKind
 	ID   ID
@@ -61,6 +63,18 @@ type Action struct {
 	Err error
 }
 
+// Clone copies an Action with all that it holds, to be used beyond the next call
+// on the machine: by a goroutine, for example.
+func (a Action) Clone() Action {
+	a.Data, a.DUID, a.Key = bytes.Clone(a.Data), bytes.Clone(a.DUID), bytes.Clone(a.Key)
+	a.IAs, a.Prefixes = cloneIAs(a.IAs), slices.Clone(a.Prefixes)
+	a.Certificate, a.Chain = bytes.Clone(a.Certificate), slices.Clone(a.Chain)
+	for i, c := range a.Chain {
+		a.Chain[i] = bytes.Clone(c)
+	}
+	return a
+}
+
 // ActionKind says what an [Action] asks for.
 type ActionKind uint8
 
@@ -99,7 +113,8 @@ const (
 
 	// ActionAllocate: find prefixes for each of IAs, for DUID. Prefixes in IAs
 	// are hints: what the client asks for, perhaps only a length (::/56).
-	// With Tentative the answer only serves an Advertise.
+	// With Tentative the answer only serves an Advertise: no ActionFree follows,
+	// so that the allocator must forget it by itself after a while.
 	// Answer with HandleAllocated and ID.
 	ActionAllocate
 	// ActionFree: the prefixes in IAs, allocated for DUID, are not used (any more).

@@ -1,7 +1,6 @@
 package dhcpv6pd
 
 import (
-	"slices"
 	"time"
 
 	"dhcpsec.example/internal/dhcp6"
@@ -10,6 +9,14 @@ import (
 // send sends the Advertise or Reply of a transaction, which ends it.
 func (d *DelegatingRouter) send(now time.Time, t *transaction, acts []Action) []Action {
 	d.close(t)
+	if !t.advertise {
+		// What was granted is bound by now, and some time has passed.
+		for i := range t.ias {
+			if q := &t.ias[i]; len(q.granted) > 0 {
+				q.granted = d.bindings[clientID{t.client.duid, q.iaid}].remaining(now)
+			}
+		}
+	}
 	reply, err := d.appendReply(d.reply[:0], t)
 	if err != nil {
 		d.stats[ReasonTooMany]++
@@ -42,8 +49,9 @@ func (d *DelegatingRouter) appendReply(b []byte, t *transaction) ([]byte, error)
 	case t.msg == dhcp6.Release:
 		w.Status(dhcp6.Success, "")
 	}
-	// "The server SHOULD return the same T1 and T2 for all IAs"; half and four
-	// fifths of the shortest preferred lifetime (section 21.21).
+	// "The T1/T2 times set in each applicable IA option for a Reply MUST be the
+	// same values across all IAs" (section 18.3.2): half and four fifths of the
+	// shortest preferred lifetime (section 21.21).
 	preferred, _ := shortest(t.grantedIAs())
 	t1, t2 := dhcp6.Infinity, dhcp6.Infinity
 	if preferred < Infinite {
@@ -63,8 +71,9 @@ func (d *DelegatingRouter) appendReply(b []byte, t *transaction) ([]byte, error)
 			w.End()
 		}
 	}
-	// "If the server will not assign any addresses to any IAs" it says so in
-	// each; a renewal or release finds no binding instead (sections 18.3.2 to 18.3.7).
+	// "The server MUST return the IA option in the Reply message with no addresses
+	// in the IA and a Status Code option containing status code NoAddrsAvail in the
+	// IA" (section 18.3.2); a renewal or release finds no binding instead.
 	status := dhcp6.NoBinding
 	if t.msg == dhcp6.Solicit || t.msg == dhcp6.Request {
 		status = dhcp6.NoAddrsAvail
@@ -91,43 +100,4 @@ func statusText(s dhcp6.StatusCode) string {
 	default:
 		return "prefixes only"
 	}
-}
-
-// renewal says that the message extends bindings rather than making them.
-func (t *transaction) renewal() bool { return t.msg == dhcp6.Renew || t.msg == dhcp6.Rebind }
-
-// grantedIAs is what the answer delegates.
-func (t *transaction) grantedIAs() []IA {
-	var ias []IA
-	for _, q := range t.ias {
-		if len(q.granted) > 0 {
-			ias = append(ias, IA{q.iaid, q.granted})
-		}
-	}
-	return ias
-}
-
-// granted is the prefixes of all IAs.
-func (t *transaction) granted() []Prefix {
-	var out []Prefix
-	for _, q := range t.ias {
-		out = append(out, q.granted...)
-	}
-	return out
-}
-
-// unbound is the IAs for which there is no binding, with their hints.
-func (t *transaction) unbound() []IA {
-	var ias []IA
-	for _, q := range t.ias {
-		if !q.bound {
-			ias = append(ias, IA{q.iaid, q.hints})
-		}
-	}
-	return ias
-}
-
-// sameIAs says that two messages ask for the same IAs.
-func sameIAs(a, b []requestedIA) bool {
-	return slices.EqualFunc(a, b, func(x, y requestedIA) bool { return x.iaid == y.iaid })
 }

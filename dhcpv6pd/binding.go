@@ -2,11 +2,14 @@ package dhcpv6pd
 
 import (
 	"container/heap"
+	"slices"
 	"time"
+
+	"dhcpsec.example/internal/dhcp6"
 )
 
-// binding is one IA_PD delegated: "a group of server data records containing the
-// information the server has about the leases in an IA" (RFC 8415 section 4.2).
+// binding is one IA_PD delegated: "the information the server has about the
+// addresses or delegated prefixes in an Identity Association" (RFC 8415 section 4.2).
 type binding struct {
 	client       clientID
 	registration clientID // whose certificate covers it
@@ -38,14 +41,89 @@ func (d *DelegatingRouter) addBinding(b *binding) {
 	heap.Push(&d.ends, b)
 }
 
-// extend grants the lifetimes of prefixes anew, counting from now.
-func (d *DelegatingRouter) extend(b *binding, now time.Time, prefixes []Prefix) {
-	b.prefixes, b.since = prefixes, now
-	b.end = until(now, longest([]IA{{Prefixes: prefixes}}))
+// extend grants prefixes anew, with lifetimes that count from since.
+func (d *DelegatingRouter) extend(b *binding, since time.Time, prefixes []Prefix) {
+	b.prefixes, b.since = prefixes, since
+	b.end = until(since, longest([]IA{{Prefixes: prefixes}}))
 	heap.Fix(&d.ends, b.heapPos)
 }
 
 func (d *DelegatingRouter) removeBinding(b *binding) {
 	heap.Remove(&d.ends, b.heapPos)
 	delete(d.bindings, b.client)
+}
+
+// bind makes or extends the bindings that were committed, counting from when the
+// commit was asked for, as what was stored does. For all of the message's it
+// notes which registration has their certificate.
+func (d *DelegatingRouter) bind(now time.Time, t *transaction, acts []Action) []Action {
+	for _, q := range t.ias {
+		if len(q.granted) == 0 {
+			continue
+		}
+		id := clientID{t.client.duid, q.iaid}
+		b := d.bindings[id]
+		if b == nil {
+			d.addBinding(&binding{client: id, registration: t.client, prefixes: q.granted, since: t.since})
+			continue
+		}
+		if b.registration != t.client {
+			if d.reg.binds(b.registration, b.prefixes) {
+				acts = d.endRegistration(now, b.registration, acts)
+			}
+			b.registration = t.client
+		}
+		if t.renewal() {
+			d.extend(b, t.since, q.granted)
+		}
+	}
+	return acts
+}
+
+// release ends the bindings that a Release names (section 18.3.7).
+func (d *DelegatingRouter) release(now time.Time, t *transaction, acts []Action) []Action {
+	for i := range t.ias {
+		q := &t.ias[i]
+		q.status = dhcp6.NoBinding
+		b := d.bindings[clientID{t.client.duid, q.iaid}]
+		if b == nil {
+			continue
+		}
+		kept := slices.DeleteFunc(slices.Clone(b.prefixes), func(p Prefix) bool {
+			return slices.ContainsFunc(q.hints, func(h Prefix) bool { return h.Prefix == p.Prefix })
+		})
+		switch {
+		case len(kept) == len(b.prefixes):
+		case len(kept) == 0:
+			q.status = dhcp6.Success
+			acts = d.unbind(now, b, acts)
+		default:
+			q.status = dhcp6.Success
+			acts = d.disturb(now, b, acts)
+			acts = append(acts, Action{Kind: ActionFree, DUID: []byte(t.client.duid), IAs: []IA{{q.iaid, q.hints}}})
+			b.prefixes = kept
+		}
+	}
+	return d.send(now, t, acts)
+}
+
+// unbind ends a binding, and the certificate that covers it.
+func (d *DelegatingRouter) unbind(now time.Time, b *binding, acts []Action) []Action {
+	d.removeBinding(b)
+	acts = d.disturb(now, b, acts)
+	duid, ias := []byte(b.client.duid), []IA{{b.client.iaid, b.prefixes}}
+	return append(acts,
+		Action{Kind: ActionForget, DUID: duid, IAs: ias},
+		Action{Kind: ActionFree, DUID: duid, IAs: ias})
+}
+
+// disturb ends what relies on a binding that is no more what it was: its
+// certificate, and a renewal under way, which must not bring it back.
+func (d *DelegatingRouter) disturb(now time.Time, b *binding, acts []Action) []Action {
+	acts = d.endRegistration(now, b.registration, acts)
+	if t := d.claims[b.client]; t != nil {
+		acts = d.abandon(now, t, acts)
+		acts = d.endRegistration(now, t.client, acts)
+	}
+	return acts
 }

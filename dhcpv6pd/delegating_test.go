@@ -21,7 +21,6 @@ var (
 	fromClient = netip.MustParseAddrPort("[fe80::1%eth0]:40546")
 	pd56       = prefix("2001:db8:8000:100::/56")
 	lifetime   = Prefix{Prefix: pd56, Preferred: 3000 * time.Second, Valid: 4000 * time.Second}
-	caPointer  = "http://[2001:db8:ca::1]/enroll"
 )
 
 // server is a DelegatingRouter and the time at it.
@@ -41,7 +40,7 @@ func newServer(t testing.TB, change func(*DelegatingRouterConfig)) *server {
 }
 
 // case1 and case2 configure the two cases.
-func case1(cfg *DelegatingRouterConfig) { cfg.Registrar.CAPointer = caPointer }
+func case1(cfg *DelegatingRouterConfig) { cfg.Registrar.CAPointer = caURI }
 func case2(cfg *DelegatingRouterConfig) { cfg.Registrar.Certify = true }
 
 // hears delivers a client's message, which must be accepted.
@@ -89,8 +88,8 @@ func asks(t testing.TB, typ dhcp6.MessageType, xid byte, parts ...part) []byte {
 	return message(t, typ, dhcp6.TransactionID{0, 0, xid}, append(all, parts...)...)
 }
 
-// withKey offers a public key with the proof for a message of asks.
-func withKey(t testing.TB, key crypto.Signer, typ dhcp6.MessageType, xid byte) part {
+// offers offers a public key with the proof for a message of asks.
+func offers(t testing.TB, key crypto.Signer, typ dhcp6.MessageType, xid byte) part {
 	t.Helper()
 	about := certopt.Statement{TransactionID: [3]byte{0, 0, xid}, ClientDUID: routerDUID}
 	if typ != dhcp6.Rebind && typ != dhcp6.Solicit {
@@ -127,7 +126,7 @@ func iaStatus(t testing.TB, m dhcp6.Message) dhcp6.StatusCode {
 // delegates runs a whole Case 2 exchange.
 func (s *server) delegates(xid byte) certopt.Options {
 	s.t.Helper()
-	acts := s.hears(asks(s.t, dhcp6.Request, xid, iaPD(1, 0, 0), withKey(s.t, routerKey(), dhcp6.Request, xid)))
+	acts := s.hears(asks(s.t, dhcp6.Request, xid, iaPD(1, 0, 0), offers(s.t, routerKey(), dhcp6.Request, xid)))
 	acts = s.allocates(only(s.t, acts, ActionAllocate), lifetime)
 	acts = s.issues(only(s.t, acts, ActionIssue), routerKey())
 	_, opts := sent(s.t, s.commits(only(s.t, acts, ActionCommit)))
@@ -148,7 +147,7 @@ func TestSolicitIsAnsweredWithATentativeOffer(t *testing.T) {
 	m, opts := sent(t, acts)
 	require.Equal(t, dhcp6.Advertise, m.Type)
 	require.Equal(t, uint8(7), m.Options.Preference())
-	require.Equal(t, caPointer, string(opts.CAPointer), "the pointer in an Advertise is informative")
+	require.Equal(t, caURI, string(opts.CAPointer), "the pointer in an Advertise is informative")
 	require.Equal(t, []netip.Prefix{pd56}, prefixesOf(t, m)[1])
 	require.Zero(t, s.Bindings())
 	require.Equal(t, netip.MustParseAddrPort("[fe80::1%eth0]:546"), acts[0].To, "clients listen on 546 (RFC 8415 section 7.2)")
@@ -178,7 +177,7 @@ func TestCase1EachStepWaitsForTheOneBefore(t *testing.T) {
 	require.Equal(t, []ActionKind{ActionSend}, kinds(acts))
 	m, opts := sent(t, acts)
 	require.Equal(t, dhcp6.Reply, m.Type)
-	require.Equal(t, caPointer, string(opts.CAPointer))
+	require.Equal(t, caURI, string(opts.CAPointer))
 	require.Nil(t, opts.Certificate)
 	for ia := range m.Options.IAPDs() {
 		require.Equal(t, [2]uint32{1500, 2400}, [2]uint32{ia.T1, ia.T2}, "0.5 and 0.8 of the shortest preferred lifetime")
@@ -199,7 +198,7 @@ func TestCase1ReplyGoesOutEvenIfTheCACannotBeTold(t *testing.T) {
 			acts := s.allocates(s.hears(asks(t, dhcp6.Request, 1, iaPD(1, 0, 0), oro(65001)))[0], lifetime)
 			acts = taken(answer(s, only(t, acts, ActionNotifyCA).ID))
 			_, opts := sent(t, s.commits(only(t, acts, ActionCommit)))
-			require.Equal(t, caPointer, string(opts.CAPointer))
+			require.Equal(t, caURI, string(opts.CAPointer))
 			require.Equal(t, uint64(1), s.Stats()[ReasonNotify])
 
 			acts = s.hears(asks(t, dhcp6.Request, 2, iaPD(1, 0, 0), oro(65001)))
@@ -215,8 +214,8 @@ func must2(t time.Time, ok bool) time.Time {
 	return t
 }
 
-// RFC 8415 section 21.7: "Other top-level options MUST appear in the ORO or they
-// will not be sent by the server".
+// RFC 8415 section 21.7: "Other top-level options MUST appear in the Option
+// Request option or they will not be sent by the server".
 func TestRFC8415_21_7_PointerOnlyIfRequested(t *testing.T) {
 	s := newServer(t, case1)
 	acts := s.allocates(s.hears(asks(t, dhcp6.Request, 1, iaPD(1, 0, 0), oro(82)))[0], lifetime)
@@ -228,7 +227,7 @@ func TestRFC8415_21_7_PointerOnlyIfRequested(t *testing.T) {
 func TestCase2EachStepWaitsForTheOneBefore(t *testing.T) {
 	s := newServer(t, func(c *DelegatingRouterConfig) { case2(c); c.Registrar.Backdate = time.Minute })
 	s.now = start.Add(300 * time.Millisecond)
-	acts := s.hears(asks(t, dhcp6.Request, 1, iaPD(1, 0, 0), withKey(t, routerKey(), dhcp6.Request, 1), oro(65003, 65005)))
+	acts := s.hears(asks(t, dhcp6.Request, 1, iaPD(1, 0, 0), offers(t, routerKey(), dhcp6.Request, 1), oro(65003, 65005)))
 	acts = s.allocates(only(t, acts, ActionAllocate), lifetime)
 	require.Equal(t, []ActionKind{ActionIssue}, kinds(acts))
 	issue := acts[0]
@@ -270,7 +269,7 @@ func TestWhatIsNotCertifiedFollowsTheFailurePolicy(t *testing.T) {
 		reason Reason
 	}{
 		"proof of another transaction": {
-			offer:  func(t *testing.T) part { return withKey(t, routerKey(), dhcp6.Request, 99) },
+			offer:  func(t *testing.T) part { return offers(t, routerKey(), dhcp6.Request, 99) },
 			reason: ReasonKeyProof,
 		},
 		"no proof where it is required": {
@@ -279,7 +278,7 @@ func TestWhatIsNotCertifiedFollowsTheFailurePolicy(t *testing.T) {
 			reason: ReasonKeyProof,
 		},
 		"key that SEND cannot use": {
-			offer:  func(t *testing.T) part { return withKey(t, ecKey, dhcp6.Request, 1) },
+			offer:  func(t *testing.T) part { return offers(t, ecKey, dhcp6.Request, 1) },
 			reason: ReasonKey,
 		},
 		"CA refuses": {
@@ -334,7 +333,7 @@ func TestWhatIsNotCertifiedFollowsTheFailurePolicy(t *testing.T) {
 						f.change(&c.Registrar)
 					}
 				})
-				offer := withKey(t, routerKey(), dhcp6.Request, 1)
+				offer := offers(t, routerKey(), dhcp6.Request, 1)
 				if f.offer != nil {
 					offer = f.offer(t)
 				}
@@ -358,7 +357,7 @@ func TestWhatIsNotCertifiedFollowsTheFailurePolicy(t *testing.T) {
 				case DegradeToPointer:
 					acts = taken(must(s.HandleNotified(s.now, only(t, acts, ActionNotifyCA).ID, true, nil)))
 					m, opts := sent(t, s.commits(only(t, acts, ActionCommit)))
-					require.Equal(t, caPointer, string(opts.CAPointer))
+					require.Equal(t, caURI, string(opts.CAPointer))
 					require.Nil(t, opts.Certificate)
 					require.Equal(t, []netip.Prefix{pd56}, prefixesOf(t, m)[1])
 				case PrefixOnly:
@@ -374,7 +373,7 @@ func TestWhatIsNotCertifiedFollowsTheFailurePolicy(t *testing.T) {
 func TestAllowAnyKeyCertifiesAnECDSAKey(t *testing.T) {
 	key := must(ecdsa.GenerateKey(elliptic.P256(), crand.Reader))
 	s := newServer(t, func(c *DelegatingRouterConfig) { case2(c); c.Registrar.AllowAnyKey = true })
-	acts := s.allocates(s.hears(asks(t, dhcp6.Request, 1, iaPD(1, 0, 0), withKey(t, key, dhcp6.Request, 1)))[0], lifetime)
+	acts := s.allocates(s.hears(asks(t, dhcp6.Request, 1, iaPD(1, 0, 0), offers(t, key, dhcp6.Request, 1)))[0], lifetime)
 	require.True(t, only(t, acts, ActionIssue).Proven)
 }
 
@@ -384,7 +383,7 @@ func TestRetransmissionJoinsThePendingRequest(t *testing.T) {
 	s := newServer(t, func(c *DelegatingRouterConfig) { case2(c); c.ReplyToSourcePort = true })
 	ask := func(xid byte, from string) []Action {
 		t.Helper()
-		pkt := asks(t, dhcp6.Request, xid, iaPD(1, 0, 0), withKey(t, routerKey(), dhcp6.Request, xid))
+		pkt := asks(t, dhcp6.Request, xid, iaPD(1, 0, 0), offers(t, routerKey(), dhcp6.Request, xid))
 		acts := must(s.HandleMessage(s.now, netip.MustParseAddrPort(from), pkt, nil))
 		return taken(acts)
 	}
@@ -406,7 +405,7 @@ func TestRetransmissionAfterTheReplyIsAnsweredFromTheBinding(t *testing.T) {
 	first := s.delegates(1)
 	for _, xid := range []byte{1, 2} { // the Reply was lost; the client started anew
 		s.now = s.now.Add(10 * time.Second)
-		acts := s.hears(asks(t, dhcp6.Request, xid, iaPD(1, 0, 0), withKey(t, routerKey(), dhcp6.Request, xid)))
+		acts := s.hears(asks(t, dhcp6.Request, xid, iaPD(1, 0, 0), offers(t, routerKey(), dhcp6.Request, xid)))
 		require.Equal(t, []ActionKind{ActionSend}, kinds(acts), "nothing is allocated, issued or stored twice")
 		m, opts := sent(t, acts)
 		require.Equal(t, first.Certificate, opts.Certificate)
@@ -421,10 +420,10 @@ func TestRetransmissionAfterTheReplyIsAnsweredFromTheBinding(t *testing.T) {
 // A stranger who knows the DUID, but not the key, does not disturb a Request.
 func TestWrongProofDoesNotDisturbThePendingRequest(t *testing.T) {
 	s := newServer(t, case2)
-	request := asks(t, dhcp6.Request, 1, iaPD(1, 0, 0), withKey(t, routerKey(), dhcp6.Request, 1))
+	request := asks(t, dhcp6.Request, 1, iaPD(1, 0, 0), offers(t, routerKey(), dhcp6.Request, 1))
 	acts := s.allocates(s.hears(request)[0], lifetime)
 	issue := only(t, acts, ActionIssue)
-	spoiled := asks(t, dhcp6.Request, 2, iaPD(1, 0, 0), withKey(t, routerKey(), dhcp6.Request, 99))
+	spoiled := asks(t, dhcp6.Request, 2, iaPD(1, 0, 0), offers(t, routerKey(), dhcp6.Request, 99))
 	_, err := s.HandleMessage(s.now, fromClient, spoiled, nil)
 	requireDrop(t, ReasonKeyProof, err)
 	m, opts := sent(t, s.commits(only(t, s.issues(issue, routerKey()), ActionCommit)))
@@ -452,7 +451,7 @@ func TestCertificateThatComesTooLateIsRevoked(t *testing.T) {
 func TestAnotherKeyReplacesTheFirst(t *testing.T) {
 	s := newServer(t, case2)
 	first := s.delegates(1)
-	acts := s.hears(asks(t, dhcp6.Request, 2, iaPD(1, 0, 0), withKey(t, strangerKey(), dhcp6.Request, 2)))
+	acts := s.hears(asks(t, dhcp6.Request, 2, iaPD(1, 0, 0), offers(t, strangerKey(), dhcp6.Request, 2)))
 	none(t, acts, ActionRevoke)
 	acts = s.issues(only(t, acts, ActionIssue), strangerKey())
 	require.Equal(t, []ActionKind{ActionRevoke, ActionSend}, kinds(acts))
@@ -462,7 +461,7 @@ func TestAnotherKeyReplacesTheFirst(t *testing.T) {
 func TestPinKeyKeepsTheFirst(t *testing.T) {
 	s := newServer(t, func(c *DelegatingRouterConfig) { case2(c); c.Registrar.PinKey = true })
 	s.delegates(1)
-	acts := s.hears(asks(t, dhcp6.Request, 2, iaPD(1, 0, 0), withKey(t, strangerKey(), dhcp6.Request, 2)))
+	acts := s.hears(asks(t, dhcp6.Request, 2, iaPD(1, 0, 0), offers(t, strangerKey(), dhcp6.Request, 2)))
 	require.Equal(t, []ActionKind{ActionSend}, kinds(acts))
 	m, opts := sent(t, acts)
 	require.Nil(t, opts.Certificate)
@@ -470,7 +469,7 @@ func TestPinKeyKeepsTheFirst(t *testing.T) {
 	require.Equal(t, 1, s.Bindings(), "the first one keeps what it has")
 
 	s.now = s.now.Add(time.Minute)
-	acts = s.hears(asks(t, dhcp6.Renew, 3, iaPD(1, 0, 0), withKey(t, routerKey(), dhcp6.Renew, 3)))
+	acts = s.hears(asks(t, dhcp6.Renew, 3, iaPD(1, 0, 0), offers(t, routerKey(), dhcp6.Renew, 3)))
 	only(t, acts, ActionIssue)
 }
 
@@ -480,7 +479,7 @@ func TestRenewIsCertifiedToItsNewEnd(t *testing.T) {
 			s := newServer(t, case2)
 			first := s.delegates(1)
 			s.now = start.Add(1500 * time.Second)
-			acts := s.hears(asks(t, typ, 2, iaPD(1, 0, 0, iaPrefix(pd56.String(), 0, 0)), withKey(t, routerKey(), typ, 2)))
+			acts := s.hears(asks(t, typ, 2, iaPD(1, 0, 0, iaPrefix(pd56.String(), 0, 0)), offers(t, routerKey(), typ, 2)))
 			issue := only(t, acts, ActionIssue)
 			require.True(t, issue.Proven)
 			require.Equal(t, s.now.Add(4000*time.Second), issue.NotAfter)
@@ -495,10 +494,10 @@ func TestRenewIsCertifiedToItsNewEnd(t *testing.T) {
 				}
 			}
 			s.now = s.now.Add(time.Second)
-			acts = s.hears(asks(t, typ, 2, iaPD(1, 0, 0), withKey(t, routerKey(), typ, 2)))
+			acts = s.hears(asks(t, typ, 2, iaPD(1, 0, 0), offers(t, routerKey(), typ, 2)))
 			require.Equal(t, []ActionKind{ActionCommit}, kinds(acts), "a retransmission is not certified again")
 
-			acts = s.commits(acts[0])
+			s.commits(acts[0])
 			s.now = s.now.Add(time.Second)
 			acts = s.hears(asks(t, dhcp6.Release, 3, iaPD(1, 0, 0, iaPrefix(pd56.String(), 0, 0))))
 			require.Equal(t, []ActionKind{ActionRevoke, ActionRevoke, ActionForget, ActionFree, ActionSend}, kinds(acts),
@@ -654,7 +653,7 @@ func TestPartOfTheIAsServed(t *testing.T) {
 func TestRapidCommit(t *testing.T) {
 	for _, allowed := range []bool{true, false} {
 		s := newServer(t, func(c *DelegatingRouterConfig) { case2(c); c.RapidCommit = allowed })
-		acts := s.hears(asks(t, dhcp6.Solicit, 1, iaPD(1, 0, 0), rapidCommit(), withKey(t, routerKey(), dhcp6.Solicit, 1)))
+		acts := s.hears(asks(t, dhcp6.Solicit, 1, iaPD(1, 0, 0), rapidCommit(), offers(t, routerKey(), dhcp6.Solicit, 1)))
 		require.Equal(t, !allowed, acts[0].Tentative)
 		acts = s.allocates(acts[0], lifetime)
 		if allowed {
@@ -792,13 +791,71 @@ func TestNothingIsDelegatedThatCannotBeStored(t *testing.T) {
 			acts := s.allocates(s.hears(asks(t, dhcp6.Request, 1, iaPD(1, 0, 0), bareKey(routerKey())))[0], lifetime)
 			commit := only(t, s.issues(only(t, acts, ActionIssue), routerKey()), ActionCommit)
 			acts = taken(answer(s, commit.ID))
-			require.Equal(t, []ActionKind{ActionFree, ActionRevoke}, kinds(acts), "and nothing is sent")
+			require.Equal(t, []ActionKind{ActionRevoke, ActionForget, ActionFree}, kinds(acts), "and nothing is sent")
 			require.Zero(t, s.Bindings())
 			require.Equal(t, uint64(1), s.Stats()[ReasonStore])
 			_, err := s.HandleCommitted(s.now, commit.ID, true, nil)
 			requireDrop(t, ReasonStale, err)
 		})
 	}
+}
+
+// A binding that goes while a renewal of it waits is not brought back by it.
+func TestReleaseOvertakesARenewal(t *testing.T) {
+	for name, release := range map[string]func(*server) []Action{
+		"released": func(s *server) []Action {
+			return s.hears(asks(s.t, dhcp6.Release, 9, iaPD(1, 0, 0, iaPrefix(pd56.String(), 0, 0))))
+		},
+		"reclaimed": func(s *server) []Action { return taken(s.Reclaim(s.now, routerDUID, 1, nil)) },
+		"expired": func(s *server) []Action {
+			s.now = start.Add(4000 * time.Second)
+			return taken(s.HandleTimeout(s.now, nil))
+		},
+	} {
+		for _, pending := range []ActionKind{ActionIssue, ActionCommit} {
+			t.Run(name+" while "+pending.String()+" is pending", func(t *testing.T) {
+				s := newServer(t, case2)
+				s.delegates(1)
+				s.now = start.Add(3999 * time.Second)
+				acts := s.hears(asks(t, dhcp6.Renew, 2, iaPD(1, 0, 0), bareKey(routerKey())))
+				wait := only(t, acts, ActionIssue)
+				if pending == ActionCommit {
+					wait = only(t, s.issues(wait, routerKey()), ActionCommit)
+				}
+				acts = release(s)
+				only(t, acts, ActionFree)
+				var err error
+				if pending == ActionCommit {
+					_, err = s.HandleCommitted(s.now, wait.ID, true, nil)
+				} else {
+					cert := trustAnchor().router(routerKey().Public(), wait.DUID, wait.NotBefore, wait.NotAfter, wait.Prefixes...)
+					acts, err = s.HandleIssued(s.now, wait.ID, cert, nil, acts)
+				}
+				requireDrop(t, ReasonStale, err)
+				require.Zero(t, s.Bindings())
+				require.Empty(t, s.transactions, "nothing waits for an answer that will not come")
+				require.Contains(t, kinds(acts), ActionRevoke, "the certificate for the extended delegation")
+				for _, a := range acts {
+					if a.Kind == ActionSend {
+						require.Empty(t, prefixesOf(t, parsed(t, a.Data))[1], "nothing is delegated any more")
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestDelegationThatEndsBeforeTheCertificateComes(t *testing.T) {
+	s := newServer(t, case2)
+	short := Prefix{Prefix: pd56, Preferred: 5 * time.Second, Valid: 5 * time.Second}
+	acts := s.allocates(s.hears(asks(t, dhcp6.Request, 1, iaPD(1, 0, 0), bareKey(routerKey())))[0], short)
+	only(t, acts, ActionIssue)
+	s.now = must2(s.Deadline())
+	require.Equal(t, start.Add(5*time.Second), s.now)
+	m, _ := sent(t, taken(s.HandleTimeout(s.now, nil)))
+	require.Equal(t, dhcp6.NoPrefixAvail, iaStatus(t, m))
+	require.Empty(t, s.transactions)
+	require.Empty(t, s.reg.clients)
 }
 
 func TestAllocationThatComesTooLateIsTheCallersAgain(t *testing.T) {
@@ -901,7 +958,7 @@ func TestRestoredBindingIsAnsweredWithWhatIsLeft(t *testing.T) {
 	}
 }
 
-// FACT of RFC 5280 section 4.1.2.5: "no well-defined expiration date" is
+// RFC 5280 section 4.1.2.5: "no well-defined expiration date" is
 // 99991231235959Z.
 func TestValidityIsTheEarliestOfAllEnds(t *testing.T) {
 	infinite := Prefix{Prefix: pd56, Preferred: Infinite, Valid: Infinite}

@@ -31,8 +31,9 @@ func retransmissionOf(msg dhcp6.MessageType) retransmission {
 	}
 }
 
-// solMaxDelay is SOL_MAX_DELAY: "The first Solicit message [...] MUST be delayed
-// by a random amount of time between 0 and SOL_MAX_DELAY" (section 18.2.1).
+// solMaxDelay is SOL_MAX_DELAY: "The first Solicit message from the client on the
+// interface SHOULD be delayed by a random amount of time between 0 and
+// SOL_MAX_DELAY" (section 18.2.1).
 const solMaxDelay = time.Second
 
 // exchange is the one message in flight of a client: every transmission of it
@@ -60,8 +61,9 @@ func newExchange(msg dhcp6.MessageType, ias []IA, rng *rand.Rand) exchange {
 
 // transmitted counts a transmission and returns how long to wait for an answer
 // (section 15). RAND is "a random number chosen with a uniform distribution
-// between -0.1 and +0.1"; for the first Solicit it "MUST be strictly greater
-// than 0" (section 18.2.1), so that servers' Advertises are awaited for at least IRT.
+// between -0.1 and +0.1"; but "the first RT MUST be selected to be strictly
+// greater than IRT" for a Solicit (section 18.2.1), so that Advertises are awaited
+// for at least that long.
 func (x *exchange) transmitted(now time.Time, rng *rand.Rand) time.Duration {
 	if x.tries++; x.tries == 1 {
 		x.started = now

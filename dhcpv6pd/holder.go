@@ -2,6 +2,7 @@ package dhcpv6pd
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/x509"
 	"errors"
@@ -55,10 +56,10 @@ func (c *HolderConfig) setDefaults() error {
 	if err := c.Options.Validate(); err != nil {
 		return fmt.Errorf("dhcpv6pd: Options: %w", err)
 	}
-	c.ClockSkew = orDefault(c.ClockSkew, 5*time.Minute)
-	c.EnrollTimeout = orDefault(c.EnrollTimeout, 30*time.Second)
-	c.RetryMin = orDefault(c.RetryMin, 2*time.Second)
-	c.RetryMax = orDefault(c.RetryMax, 10*time.Minute)
+	c.ClockSkew = cmp.Or(c.ClockSkew, 5*time.Minute)
+	c.EnrollTimeout = cmp.Or(c.EnrollTimeout, 30*time.Second)
+	c.RetryMin = cmp.Or(c.RetryMin, 2*time.Second)
+	c.RetryMax = cmp.Or(c.RetryMax, 10*time.Minute)
 	if c.ClockSkew < 0 || c.EnrollTimeout < 0 || c.RetryMin < 0 || c.RetryMax < c.RetryMin {
 		return errors.New("dhcpv6pd: durations must not be negative, nor RetryMax less than RetryMin")
 	}
@@ -144,7 +145,8 @@ func newHolder(cfg HolderConfig, ids *ids, rng *rand.Rand) (*Holder, error) {
 
 // AppendRequested appends the codes that the Option Request option of a Solicit,
 // Request, Renew or Rebind must name: "Other top-level options MUST appear in
-// the ORO or they will not be sent by the server" (RFC 8415 section 21.7).
+// the Option Request option or they will not be sent by the server" (RFC 8415
+// section 21.7).
 func (h *Holder) AppendRequested(codes []uint16) []uint16 {
 	return h.cfg.Options.AppendRequested(codes)
 }
@@ -180,13 +182,14 @@ func (h *Holder) AppendOptions(b []byte, transactionID [3]byte, server []byte) (
 // and whoever issued it can revoke it.
 func (h *Holder) HandleReply(now time.Time, options []byte, prefixes []Prefix, acts []Action) []Action {
 	now = h.clock.advance(now)
-	acts = h.setHeld(now, prefixes, acts)
+	acts = h.setHeld(now, prefixes, ErrWithdrawn, acts)
 	if len(h.held) == 0 {
 		return acts
 	}
 	opts, err := h.cfg.Options.Find(options)
 	if err != nil {
-		// "discard the option", not the message (RFC 7227 section 21.1).
+		// "Clients MUST discard option foo if it is invalid", and not its message
+		// (RFC 7227 section 21.1).
 		h.stats[ReasonOptions]++
 		return append(acts, Action{Kind: ActionCertificateRejected, Err: err})
 	}
@@ -203,10 +206,11 @@ func (h *Holder) HandleReply(now time.Time, options []byte, prefixes []Prefix, a
 }
 
 // HandleLease takes in that the prefixes held changed without a Reply: one
-// expired, or all were released (nil).
-func (h *Holder) HandleLease(now time.Time, prefixes []Prefix, acts []Action) []Action {
+// expired, or all were released (nil). A certificate that thereby claims too much
+// is lost (ActionCertificateLost), and why becomes the reason.
+func (h *Holder) HandleLease(now time.Time, prefixes []Prefix, why error, acts []Action) []Action {
 	now = h.clock.advance(now)
-	acts = h.setHeld(now, prefixes, acts)
+	acts = h.setHeld(now, prefixes, why, acts)
 	if h.cert == nil && h.enroll.uri != "" && h.enroll.at.IsZero() {
 		acts = h.startEnroll(now, acts)
 	}
@@ -236,7 +240,7 @@ func (h *Holder) HandleEnrollFailed(now time.Time, id ID, acts []Action) ([]Acti
 	if id == 0 || id != h.enroll.id {
 		return acts, h.stats.drop(ReasonStale, nil)
 	}
-	return h.enrollFailed(now, ErrRefused, acts), nil
+	return h.enrollFailed(now, ErrNotIssued, acts), nil
 }
 
 // MayAdvertise says whether p, which is a prefix held or a longer one inside it,
@@ -302,7 +306,7 @@ func (h *Holder) HandleTimeout(now time.Time, acts []Action) []Action {
 
 // setHeld records the prefixes held. A certificate that binds one no longer held
 // is dropped: it claims more than is delegated.
-func (h *Holder) setHeld(now time.Time, prefixes []Prefix, acts []Action) []Action {
+func (h *Holder) setHeld(now time.Time, prefixes []Prefix, why error, acts []Action) []Action {
 	h.held = h.held[:0]
 	for _, p := range prefixes {
 		if p.Valid > 0 && delegable(p.Prefix) {
@@ -315,7 +319,7 @@ func (h *Holder) setHeld(now time.Time, prefixes []Prefix, acts []Action) []Acti
 	if h.cert != nil {
 		mine, err := x509ip.FromPrefixes(h.heldPrefixes()...)
 		if err != nil || !mine.Covers(h.cert.resources) {
-			acts = h.uncertify(ErrWrongPrefixes, acts)
+			acts = h.uncertify(why, acts)
 		}
 	}
 	if planned := h.enroll.id == 0 && h.enroll.pause == 0; planned && !h.enroll.at.IsZero() && !h.bindsHeld() {

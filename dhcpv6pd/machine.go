@@ -41,12 +41,3 @@ func newRand(src rand.Source) *rand.Rand {
 func jitter(rng *rand.Rand, d time.Duration) time.Duration {
 	return time.Duration((rng.Float64()*0.2 - 0.1) * float64(d))
 }
-
-// orDefault is v, or def if v is zero: how configuration fields get defaults.
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
-}

@@ -107,8 +107,8 @@ var (
 	ErrNotOffered = errors.New("the Reply carries neither a certificate nor a CA pointer")
 	// ErrNoAnswer: nobody answered within the limit.
 	ErrNoAnswer = errors.New("no answer in time")
-	// ErrRefused: the answer is no.
-	ErrRefused = errors.New("refused")
+	// ErrNotIssued: the caller said that there will be no certificate.
+	ErrNotIssued = errors.New("no certificate was issued")
 	// ErrNoPrefixAvail: the server has no prefix for us.
 	ErrNoPrefixAvail = errors.New("server delegates no prefix")
 	// ErrExpired: a lifetime ran out.

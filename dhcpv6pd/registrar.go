@@ -2,6 +2,7 @@ package dhcpv6pd
 
 import (
 	"bytes"
+	"cmp"
 	"container/heap"
 	"container/list"
 	"crypto/rsa"
@@ -75,8 +76,8 @@ var failurePolicyNames = [...]string{"FailClosed", "DegradeToPointer", "PrefixOn
 func (p FailurePolicy) String() string { return name(failurePolicyNames[:], int(p), "FailurePolicy") }
 
 func (c *RegistrarConfig) setDefaults() error {
-	c.AnswerTimeout = orDefault(c.AnswerTimeout, 10*time.Second)
-	c.MaxClients = orDefault(c.MaxClients, 100_000)
+	c.AnswerTimeout = cmp.Or(c.AnswerTimeout, 10*time.Second)
+	c.MaxClients = cmp.Or(c.MaxClients, 100_000)
 	switch {
 	case c.AnswerTimeout < 0 || c.AnswerTimeout > 150*time.Second:
 		return errors.New("dhcpv6pd: AnswerTimeout must be 0 to 150 seconds")
@@ -266,7 +267,7 @@ func (r *Registrar) HandleIssueFailed(now time.Time, id ID, acts []Action) ([]Ac
 	}
 	r.settle(g)
 	r.stats[ReasonIssue]++
-	return r.fail(now, g, ErrRefused, acts), nil
+	return r.fail(now, g, ErrNotIssued, acts), nil
 }
 
 // HandleNotified answers an ActionNotifyCA. The Reply goes out whether or not
@@ -285,7 +286,8 @@ func (r *Registrar) HandleNotified(now time.Time, id ID, ok bool, acts []Action)
 
 // End tells the Registrar that the delegation to duid and iaid ended before its
 // time: it was released or reclaimed. Certificates still valid are revoked, and
-// what the certificate server was told is withdrawn.
+// what the certificate server was told is withdrawn. An ActionAnswer that was
+// still to come does not.
 func (r *Registrar) End(now time.Time, duid []byte, iaid uint32, acts []Action) []Action {
 	return r.end(r.clock.advance(now), clientID{string(duid), iaid}, acts)
 }
@@ -332,12 +334,23 @@ func (r *Registrar) timeout(now time.Time, acts []Action) []Action {
 			continue
 		}
 		if len(r.ends) > 0 && due(now, r.ends[0].end) {
-			acts = r.end(now, r.ends[0].client, acts)
+			g := r.ends[0]
+			if g.id != 0 { // somebody still waits for an answer
+				r.settle(g)
+				acts = r.refuse(g, ErrExpired, acts)
+			}
+			acts = r.end(now, g.client, acts)
 			continue
 		}
 		break
 	}
 	return acts
+}
+
+// pointerWanted says that there is a CA pointer and a message asks for it.
+func (r *Registrar) pointerWanted(options []byte) bool {
+	wants, err := r.cfg.Options.Requests(options)
+	return err == nil && wants.CAPointer && r.cfg.CAPointer != ""
 }
 
 // examine finds out what a message asks for. The key aliases options.
@@ -407,12 +420,13 @@ func (r *Registrar) request(now time.Time, client clientID, xid [3]byte, a ask, 
 		r.clients[client] = g
 		heap.Push(&r.ends, g)
 	}
-	same := slices.Equal(g.prefixes, nets)
+	same, end := slices.Equal(g.prefixes, nets), until(now, valid)
 	retransmission := g.last == xid && same
 	switch {
 	case g.id != 0 && a.refused != nil:
-		return acts // whoever sent this does not disturb what is under way
-	case g.id != 0 && same && g.ask.equal(a):
+		// Whoever sent this does not disturb what is under way.
+		return r.answer(&registration{client: client}, OutcomeRefused, a.refused, acts)
+	case g.id != 0 && same && g.ask.equal(a) && (g.notifying || end.IsZero() || !g.notAfter.After(end)):
 		g.last = xid
 		return acts // the answer to come is for the latest message
 	}
@@ -421,7 +435,10 @@ func (r *Registrar) request(now time.Time, client clientID, xid [3]byte, a ask, 
 		acts = r.withdraw(g, acts)
 	}
 	g.last, g.ask, g.prefixes = xid, a, nets
-	if end := until(now, valid); !retransmission && end != g.end {
+	if retransmission {
+		end = earlier(end, g.end) // it extends nothing
+	}
+	if end != g.end {
 		g.end = end
 		heap.Fix(&r.ends, g.heapPos)
 		g.notified = false
@@ -440,7 +457,7 @@ func (r *Registrar) request(now time.Time, client clientID, xid [3]byte, a ask, 
 		case !bytes.Equal(c.key, a.key) && r.cfg.PinKey:
 			r.stats[ReasonKey]++
 			return r.fail(now, g, ErrWrongKey, acts)
-		case !bytes.Equal(c.key, a.key) || !slices.Equal(c.prefixes, nets):
+		case !c.stands(g):
 		case retransmission, !c.asked.Before(notAfter):
 			return r.answer(g, OutcomeCertificate, nil, acts)
 		}
@@ -454,6 +471,13 @@ func (g *registration) current(now time.Time) *issuance {
 		return &g.certs[n-1]
 	}
 	return nil
+}
+
+// stands says that a certificate is for the key, the prefixes and no longer than
+// the time of the registration's last Request.
+func (c *issuance) stands(g *registration) bool {
+	return bytes.Equal(c.key, g.ask.key) && slices.Equal(c.prefixes, g.prefixes) &&
+		(g.end.IsZero() || !c.notAfter.After(g.end))
 }
 
 // notAfter is when a certificate issued now must end: with the delegation, the
@@ -505,14 +529,14 @@ func (r *Registrar) issued(now time.Time, g *registration, der []byte, chain [][
 }
 
 // retire drops the certificates that expired, and revokes those that a new one
-// contradicts: another key, or other prefixes. One that it merely extends stays,
-// lest a requesting router that does not get the Reply be left with nothing.
+// contradicts. One that it merely extends stays, lest a requesting router that
+// does not get the Reply be left with nothing.
 func (r *Registrar) retire(now time.Time, g *registration, acts []Action) []Action {
 	kept := g.certs[:0]
 	for _, c := range g.certs {
 		switch {
 		case !c.notAfter.After(now):
-		case !bytes.Equal(c.key, g.ask.key) || !slices.Equal(c.prefixes, g.prefixes) || len(g.certs) >= maxCerts && len(kept) == 0:
+		case !c.stands(g), len(g.certs) >= maxCerts && len(kept) == 0:
 			acts = append(acts, Action{Kind: ActionRevoke, DUID: []byte(g.client.duid), Certificate: c.der})
 		default:
 			kept = append(kept, c)
@@ -611,15 +635,12 @@ func (r *Registrar) end(now time.Time, client clientID, acts []Action) []Action 
 	return acts
 }
 
-// endIfBinds ends a registration if one of its certificates binds any of prefixes.
-func (r *Registrar) endIfBinds(now time.Time, client clientID, prefixes []Prefix, acts []Action) []Action {
+// binds says that a certificate of a client binds any of prefixes.
+func (r *Registrar) binds(client clientID, prefixes []Prefix) bool {
 	g := r.clients[client]
-	if g == nil || !slices.ContainsFunc(g.certs, func(c issuance) bool {
+	return g != nil && slices.ContainsFunc(g.certs, func(c issuance) bool {
 		return slices.ContainsFunc(prefixes, func(p Prefix) bool { return slices.Contains(c.prefixes, p.Prefix) })
-	}) {
-		return acts
-	}
-	return r.end(now, client, acts)
+	})
 }
 
 func (r *Registrar) forget(g *registration) {

@@ -2,6 +2,7 @@ package dhcpv6pd
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -88,7 +89,7 @@ type lease struct {
 
 // NewRequestingRouter checks cfg, fills in defaults and makes a router in StateInit.
 func NewRequestingRouter(cfg RequestingRouterConfig) (*RequestingRouter, error) {
-	cfg.MaxPrefixes = orDefault(cfg.MaxPrefixes, 16)
+	cfg.MaxPrefixes = cmp.Or(cfg.MaxPrefixes, 16)
 	if len(cfg.IAs) == 0 {
 		cfg.IAs = []IA{{IAID: 1}}
 	}
@@ -124,9 +125,9 @@ func (r *RequestingRouter) Start(now time.Time, acts []Action) []Action {
 }
 
 // Release gives up all prefixes and tells the server so. The prefixes, and the
-// right to advertise them, are lost before the message is sent: "The client MUST
-// NOT use any of the leases it is releasing" (RFC 8415 section 18.2.7); an
-// ActionPrefixLost is the moment to advertise them with lifetimes of zero.
+// right to advertise them, are lost before the message is sent. At
+// ActionPrefixLost advertise them once more: "the prefix MUST have been advertised
+// with a Preferred Lifetime and a Valid Lifetime of 0" (RFC 8415 section 18.2.7).
 func (r *RequestingRouter) Release(now time.Time, acts []Action) []Action {
 	now = r.clock.advance(now)
 	if !r.on(eventRelease) {
@@ -155,9 +156,9 @@ func (r *RequestingRouter) HandleMessage(now time.Time, pkt []byte, acts []Actio
 	if r.ex.tries == 0 || m.TransactionID != r.ex.xid {
 		return acts, r.stats.drop(ReasonTransactionID, nil)
 	}
-	// "Clients MUST discard any received [Advertise, Reply] messages that [...]
-	// do not include a Server Identifier option", or whose Client Identifier "does
-	// not match the client's DUID" (sections 16.3 and 16.10).
+	// "Clients MUST discard any received Reply message" in which "the message does
+	// not include a Server Identifier option", or whose Client Identifier is not
+	// ours, and likewise an Advertise (RFC 8415 sections 16.3 and 16.10).
 	server, ok := m.Options.ServerID()
 	if !ok {
 		return acts, r.stats.drop(ReasonServerID, nil)
@@ -312,7 +313,8 @@ func (r *RequestingRouter) appendMessage(b []byte, now time.Time) ([]byte, error
 		w.Option(dhcp6.OptionRapidCommit, nil)
 	}
 	for _, ia := range r.ex.ias {
-		// "the client SHOULD set T1, T2 and lifetimes to 0" (sections 21.21, 21.22)
+		// "In a message sent by a client to a server, the T1 and T2 fields SHOULD be
+		// set to 0" (section 21.21), and so the lifetimes (section 21.22).
 		w.BeginIAPD(ia.IAID, 0, 0)
 		for _, p := range ia.Prefixes {
 			w.IAPrefix(0, 0, p.Prefix)
@@ -471,7 +473,7 @@ func (r *RequestingRouter) handleReply(now time.Time, server []byte, m dhcp6.Mes
 		if len(next) > 0 { // with the lifetimes that the Reply has for other IAs
 			acts = append(acts, Action{Kind: ActionPrefixBound, DUID: r.server, IAs: r.leaseIAs(now)})
 		}
-		acts = r.holder.HandleLease(now, r.heldPrefixes(now), acts)
+		acts = r.holder.HandleLease(now, r.heldPrefixes(now), ErrWithdrawn, acts)
 		return r.begin(now, dhcp6.Request, r.allIAs(r.leaseIAs(now)), acts), nil
 	case len(next) == 0:
 		r.stats[ReasonNoPrefix]++
@@ -509,8 +511,8 @@ func (r *RequestingRouter) ownIAs(options dhcp6.Options) func(yield func(dhcp6.I
 }
 
 // usablePrefixes yields the prefixes of an IA_PD that are well formed, host bits
-// cleared. "A client discards any prefixes for which the preferred lifetime is
-// greater than the valid lifetime" (section 21.22).
+// cleared. "The client MUST discard any prefixes for which the preferred lifetime
+// is greater than the valid lifetime" (section 21.22).
 func (r *RequestingRouter) usablePrefixes(ia dhcp6.IAPD) func(yield func(Prefix) bool) {
 	return func(yield func(Prefix) bool) {
 		for p, err := range ia.Prefixes() {
@@ -633,7 +635,7 @@ func (r *RequestingRouter) expireLeases(now time.Time, acts []Action) []Action {
 		r.ex.ias = r.renewableIAs(now)
 	}
 	acts = append(acts, Action{Kind: ActionPrefixLost, IAs: leaseIAs(now, gone), Err: ErrExpired})
-	return r.holder.HandleLease(now, r.heldPrefixes(now), acts)
+	return r.holder.HandleLease(now, r.heldPrefixes(now), ErrExpired, acts)
 }
 
 // fail gives up the exchange and the leases and starts discovery over:
@@ -658,7 +660,7 @@ func (r *RequestingRouter) loseAll(now time.Time, err error, acts []Action) []Ac
 	if len(lost) > 0 {
 		acts = append(acts, Action{Kind: ActionPrefixLost, IAs: lost, Err: err})
 	}
-	return r.holder.HandleLease(now, nil, acts)
+	return r.holder.HandleLease(now, nil, err, acts)
 }
 
 // finish ends the exchange in flight: later copies of the answer match nothing.

@@ -80,19 +80,11 @@ func decodeDHCPv6(b []byte) (string, []byte, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	// What follows does not lose the message (RFC 8415 section 16, RFC 7227
-	// section 21.1), but a person wants to know.
-	for ia, err := range m.Options.IAPDs() {
-		if err != nil {
-			fmt.Fprintf(&text, "\nunusable: %s", reason(err))
-			continue
-		}
-		for _, err := range ia.Prefixes() {
-			if err != nil {
-				fmt.Fprintf(&text, "\nunusable: %s in IA_PD %d", reason(err), ia.IAID)
-			}
-		}
+	if err := dhcp6.Lint(b); err != nil {
+		return "", nil, err
 	}
+	// Invalid certificate options do not lose the message (RFC 7227 section 21.1),
+	// whatever they are to whoever uses these codes for something else.
 	certs, err := certopt.Codec{}.Find(m.Options)
 	if err != nil {
 		fmt.Fprintf(&text, "\nunusable certificate options: %s", reason(err))

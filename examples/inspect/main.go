@@ -10,8 +10,8 @@
 //	{"ok":false,"error":"...","offset":N}
 //
 // reencoded is built anew from what was decoded; offset is that of the octet at
-// fault, or 0 if it is not known. Blank lines are skipped, and space around the
-// hex is ignored.
+// fault, or 0 if it is not known. Space around the hex is ignored; a blank line is
+// an object of no octets, so that lines of output and of input correspond.
 //
 // A bad object never ends the program. The exit status is 1 if any object or
 // file failed, and 2 for wrong usage.
@@ -134,9 +134,6 @@ func inspectLines(decode decoder, in io.Reader, out *bufio.Writer) error {
 			return err
 		}
 		line = bytes.TrimSpace(line)
-		if err == nil && len(line) == 0 {
-			continue
-		}
 		objects++
 		var result any
 		if err == nil {
