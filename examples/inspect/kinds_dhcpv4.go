@@ -10,11 +10,12 @@ import (
 	"strings"
 
 	"dhcpsec.example/internal/dhcp4"
+	"dhcpsec.example/internal/wire"
 	"dhcpsec.example/relayinfo"
 )
 
 // decodeDHCPv4 is for a BOOTP or DHCPv4 message (RFC 2131 section 2), with option
-// 82 decoded.
+// 82 decoded. An option whose size its RFC does not allow is an error.
 func decodeDHCPv4(b []byte) (string, []byte, error) {
 	var m dhcp4.Message
 	if err := m.Parse(b); err != nil {
@@ -35,7 +36,17 @@ func decodeDHCPv4(b []byte) (string, []byte, error) {
 	if m.Flags()&dhcp4.FlagBroadcast != 0 {
 		text = append(text, "flags: broadcast")
 	}
+	info, err := findInfo(&m)
+	if err != nil {
+		return "", nil, err
+	}
+	seen := map[uint8]bool{}
 	for o := range m.Options() {
+		value, _ := m.Option(o.Code) // all parts of it, if it was split (RFC 3396)
+		if !seen[o.Code] && !sizeIsAllowed(o.Code, len(value)) {
+			return "", nil, wire.Errorf(fmt.Sprintf("option %d length", o.Code), o.Offset+1, wire.ErrLength)
+		}
+		seen[o.Code] = true
 		option, err := dhcp4.AppendOption(nil, o.Code, o.Data)
 		if err != nil {
 			return "", nil, err
@@ -50,12 +61,8 @@ func decodeDHCPv4(b []byte) (string, []byte, error) {
 		}
 		text = append(text, line)
 	}
-	info, err := relayinfo.Find(b)
-	switch {
-	case err == nil:
-		text = append(text, "option 82: "+describeInfo(info))
-	case !errors.Is(err, relayinfo.ErrAbsent):
-		text = append(text, "unusable option 82: "+reason(err))
+	if info != "" {
+		text = append(text, "option 82: "+info)
 	}
 	if !m.HasEnd() {
 		text = append(text, "no End option")
@@ -75,12 +82,35 @@ func decodeOption82(b []byte) (string, []byte, error) {
 		reencoded = append(reencoded, byte(code), byte(len(value)))
 		reencoded = append(reencoded, value...)
 	}
-	return describeInfo(info), reencoded, nil
+	text, err := describeInfo(info)
+	return text, reencoded, err
 }
 
-// describeInfo is the sub-options of info, and what is wrong with those that
-// their RFC does not allow.
-func describeInfo(info relayinfo.Info) string {
+// findInfo is what option 82 of m says, or "" if there is none.
+func findInfo(m *dhcp4.Message) (string, error) {
+	info, err := relayinfo.Find(m.Bytes())
+	if errors.Is(err, relayinfo.ErrAbsent) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	text, err := describeInfo(info)
+	if err != nil {
+		offset, parts := 0, 0
+		for o := range m.RelayAgentInfo() {
+			offset, parts = o.Offset+2, parts+1
+		}
+		if parts == 1 {
+			err = wire.Shift(err, offset)
+		}
+	}
+	return text, err
+}
+
+// describeInfo is the sub-options of info. A value that its RFC does not allow is
+// an error; a sub-option that comes twice is not, though nobody can use it.
+func describeInfo(info relayinfo.Info) (string, error) {
 	text := info.String()
 	for _, check := range []func() error{
 		func() error { _, err := info.CircuitID(); return err },
@@ -97,11 +127,15 @@ func describeInfo(info relayinfo.Info) string {
 		func() error { _, err := info.VSS(); return err },
 		func() error { _, err := info.VSSControl(); return err },
 	} {
-		if err := check(); err != nil && !errors.Is(err, relayinfo.ErrAbsent) {
+		switch err := check(); {
+		case err == nil || errors.Is(err, relayinfo.ErrAbsent):
+		case errors.Is(err, relayinfo.ErrDuplicate):
 			text += "\nunusable: " + reason(err)
+		default:
+			return "", err
 		}
 	}
-	return text
+	return text, nil
 }
 
 // option4Names is the options that turn up in every network (RFC 2132 unless a
@@ -116,8 +150,28 @@ var option4Names = map[uint8]string{
 	82: "relay agent information", // RFC 3046
 }
 
-// describeOption4 is the name and the value of an option, in hex where the value
-// is not of the size that its format asks for.
+// sizeIsAllowed reports whether an option may have n octets (RFC 2132 unless a
+// comment says otherwise).
+func sizeIsAllowed(code uint8, n int) bool {
+	switch code {
+	case 1, 28, 50, 51, 54, 58, 59:
+		return n == 4
+	case 3, 6:
+		return n > 0 && n%4 == 0
+	case 12, 15, 55, 56, 60:
+		return n > 0
+	case 57:
+		return n == 2
+	case 61:
+		return n > 1
+	case 80: // RFC 4039 section 4
+		return n == 0
+	}
+	return true
+}
+
+// describeOption4 is the name and the value of an option, in hex where it is only
+// a part of one.
 func describeOption4(o dhcp4.Option) string {
 	text := ""
 	if name, ok := option4Names[o.Code]; ok {

@@ -48,15 +48,15 @@ func TestDHCPv4(t *testing.T) {
 				"option 55, parameter request list: 1 3\noption 80, rapid commit\noption 61, client identifier: 0x0061\noption 224: 0x01",
 		},
 		{
-			"values of the wrong size are hex",
-			message4(t, "\x36\x03\xc0\x00\x02\x33\x01\x00\x39\x00\x06\x00\xff"),
-			"BOOTREPLY " + head + "option 54, server identifier: 0xc00002\noption 51, lease time: 0x00\noption 57, maximum message size\noption 6, domain name servers",
+			"an option in parts (RFC 3396)",
+			message4(t, "\x36\x03\xc0\x00\x02\x33\x01\x00\x36\x01\x35\x33\x03\x00\x0e\x10\xff"),
+			"BOOTREPLY " + head + "option 54, server identifier: 0xc00002\noption 51, lease time: 0x00\noption 54, server identifier: 0x35\noption 51, lease time: 0x000e10",
 		},
 		{
 			"option 82 in two parts",
-			message4(t, "\x52\x03\x01\x02a\x52\x06b\x05\x03\x00\x00\x00\xff"),
-			"BOOTREPLY " + head + "option 82, relay agent information: 3 octets\noption 82, relay agent information: 6 octets\n" +
-				"option 82: circuit-id \"ab\", link-selection 0x000000\nunusable: link-selection: impossible length",
+			message4(t, "\x52\x03\x01\x02a\x52\x04b\x01\x01c\xff"),
+			"BOOTREPLY " + head + "option 82, relay agent information: 3 octets\noption 82, relay agent information: 4 octets\n" +
+				"option 82: circuit-id \"ab\", circuit-id \"c\"\nunusable: circuit-id: duplicate",
 		},
 		{
 			"overload", overloaded,
@@ -70,26 +70,40 @@ func TestDHCPv4(t *testing.T) {
 		require.Equal(t, hex.EncodeToString(tc.msg), lines[0].Reencoded, tc.name)
 	}
 
-	lines, got := inspectHexLines(t, "dhcpv4", message4(t, "\x52\x00\xff"), message4(t, "\x0c\x05a"), []byte("short"))
-	require.Equal(t, statusFailed, got.status)
-	require.True(t, lines[0].OK, "a bad option 82 does not lose the message")
-	require.Contains(t, lines[0].Text, "unusable option 82: option 82 length: impossible length")
-	require.Equal(t, line{Error: "option length at offset 241: truncated", Offset: 241}, lines[1])
-	require.Equal(t, line{Error: "BOOTP header at offset 0: truncated"}, lines[2])
+	for _, tc := range []struct {
+		msg    []byte
+		err    string
+		offset int
+	}{
+		{[]byte("short"), "BOOTP header at offset 0: truncated", 0},
+		{message4(t, "\x0c\x05a"), "option length at offset 241: truncated", 241},
+		{message4(t, "\x52\x00\xff"), "option 82 length at offset 242: impossible length", 242},
+		{message4(t, "\x52\x02\x01\x01\xff"), "sub-option length at offset 243: truncated", 243},
+		{message4(t, "\x52\x05\x05\x03\x00\x00\x00\xff"), "link-selection at offset 243: impossible length", 243},
+		{message4(t, "\x36\x03\x00\x00\x00\xff"), "option 54 length at offset 241: impossible length", 241},
+		{message4(t, "\x0c\x00\xff"), "option 12 length at offset 241: impossible length", 241},
+		{message4(t, "\x06\x05\x00\x00\x00\x00\x00\xff"), "option 6 length at offset 241: impossible length", 241},
+		{message4(t, "\x50\x01\x00\xff"), "option 80 length at offset 241: impossible length", 241},
+	} {
+		lines, got := inspectHexLines(t, "dhcpv4", tc.msg)
+		require.Equal(t, statusFailed, got.status)
+		require.Equal(t, line{Error: tc.err, Offset: tc.offset}, lines[0])
+	}
 }
 
 func TestOption82(t *testing.T) {
 	lines, got := inspectHexLines(
 		t, "option82",
 		[]byte("\x01\x08\x01\x23\x45\x67\x89\xab\xcd\xef\x05\x04\xc6\x33\x64\x00\xc8\x01?\x01\x00"),
-		[]byte("\x01\x02a"), []byte("\x01\x00\x02"), []byte("\x04\x01\x00\x06\x00\x07\x01\x01\x0a\x00\x13\x01\x00\x97\x00\x98\x01\x00"),
+		[]byte("\x01\x02a"), []byte("\x01\x00\x02"), nil, []byte("\x01\x00\x05\x03\x00\x00\x00"),
 	)
 	require.Equal(t, statusFailed, got.status)
 	require.Equal(t, "circuit-id 0x0123456789abcdef, link-selection 198.51.100.0, sub-option-200 0x3f, circuit-id\nunusable: circuit-id: duplicate", lines[0].Text)
 	require.Equal(t, "01080123456789abcdef0504c6336400c8013f0100", lines[0].Reencoded)
 	require.Equal(t, line{Error: "sub-option length at offset 1: truncated", Offset: 1}, lines[1])
 	require.Equal(t, line{Error: "sub-option length at offset 3: truncated", Offset: 3}, lines[2])
-	require.Equal(t, 7, strings.Count(lines[3].Text, "unusable: "), lines[3].Text)
+	require.Equal(t, line{Error: "option 82 length at offset 0: impossible length"}, lines[3])
+	require.Equal(t, line{Error: "link-selection at offset 3: impossible length", Offset: 3}, lines[4])
 }
 
 // writeFrames writes Ethernet frames as a capture file.
@@ -187,5 +201,20 @@ func TestOurCapturesAreReadWhole(t *testing.T) {
 		require.Equal(t, statusOK, got.status)
 		require.NotContains(t, got.stdout, "malformed")
 		require.GreaterOrEqual(t, strings.Count(got.stdout, "packet "), 28, server)
+
+		file, err := os.ReadFile(path)
+		require.NoError(t, err)
+		r, err := pcapgo.NewReader(bytes.NewReader(file))
+		require.NoError(t, err)
+		for {
+			frame, _, err := r.ReadPacketData()
+			if err != nil {
+				break
+			}
+			msg := frame[14+20+8:] // Ethernet, IPv4 and UDP headers
+			_, reencoded, err := decodeDHCPv4(msg)
+			require.NoError(t, err)
+			require.Equal(t, msg, reencoded)
+		}
 	}
 }
