@@ -27,6 +27,9 @@ var kinds = []struct {
 	{"certificate", decodeCertificates},
 	{"dhcpv6", decodeDHCPv6},
 	{"certopt", decodeCertopt},
+	{"dhcpv4", decodeDHCPv4},
+	{"option82", decodeOption82},
+	{"pcap", decodePcap},
 }
 
 // findKind is nil for a name that is no kind.
