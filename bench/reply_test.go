@@ -54,7 +54,7 @@ func replyCodecs() iter.Seq2[string, replyCodec] {
 	return func(yield func(string, replyCodec) bool) {
 		_ = yield("dhcpsec", new(dhcpsecReply)) &&
 			yield("insomniacslk", insomniacslkReply{}) &&
-			yield("gopacket", newGopacketReply())
+			yield("google-gopacket", newGopacketReply())
 	}
 }
 
