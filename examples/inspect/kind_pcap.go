@@ -12,8 +12,10 @@ import (
 	"github.com/google/gopacket/layers"
 	"github.com/google/gopacket/pcapgo"
 
+	certlayer "dhcpsec.example/certopt/gopkt"
 	"dhcpsec.example/internal/dhcp4"
-	"dhcpsec.example/relayinfo/gopkt"
+	"dhcpsec.example/internal/dhcp6"
+	relaylayer "dhcpsec.example/relayinfo/gopkt"
 )
 
 // decodePcap is for a capture, in pcap or pcapng form: every UDP packet in it that
@@ -84,12 +86,16 @@ func describeDatagram(udp *layers.UDP) (text string, ok bool) {
 	var err error
 	switch {
 	case isPort(udp, 67, 68) || hasCookie(udp.Payload):
-		var layer gopkt.DHCPv4
+		var layer relaylayer.DHCPv4
 		if err = layer.DecodeFromBytes(udp.Payload, gopacket.NilDecodeFeedback); err == nil {
 			text = layer.String()
 		}
 	case isPort(udp, 546, 547):
-		text, _, err = decodeDHCPv6(udp.Payload)
+		var layer certlayer.DHCPv6
+		if err = layer.DecodeFromBytes(udp.Payload, gopacket.NilDecodeFeedback); err == nil {
+			text = describeDHCPv6(layer.Relays, layer.Message, layer.CertOptions, layer.CertOptionsErr)
+			err = dhcp6.Lint(udp.Payload) // as decodeDHCPv6 does
+		}
 	default:
 		return "", false
 	}

@@ -68,30 +68,34 @@ func decodeDHCPv6(b []byte) (string, []byte, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	var text strings.Builder
+	if err := dhcp6.Lint(b); err != nil {
+		return "", nil, err
+	}
 	var reencoded []byte
 	if len(relays) > 0 {
-		text.WriteString(relays[0].String())
 		reencoded, err = relays[0].AppendBinary(nil)
 	} else {
-		text.WriteString(m.String())
 		reencoded, err = m.AppendBinary(nil)
 	}
 	if err != nil {
 		return "", nil, err
 	}
-	if err := dhcp6.Lint(b); err != nil {
-		return "", nil, err
+	certs, certsErr := certopt.Codec{}.Find(m.Options)
+	return describeDHCPv6(relays, m, certs, certsErr), reencoded, nil
+}
+
+// describeDHCPv6 is m within relays, and the certificate options of m, or why they
+// are invalid: that does not lose the message (RFC 7227 section 21.1), whatever they
+// are to whoever uses these codes for something else.
+func describeDHCPv6(relays []dhcp6.Relay, m dhcp6.Message, certs certopt.Options, certsErr error) string {
+	text := m.String()
+	if len(relays) > 0 {
+		text = relays[0].String() // shows all that it carries
 	}
-	// Invalid certificate options do not lose the message (RFC 7227 section 21.1),
-	// whatever they are to whoever uses these codes for something else.
-	certs, err := certopt.Codec{}.Find(m.Options)
-	if err != nil {
-		fmt.Fprintf(&text, "\nunusable certificate options: %s", reason(err))
-		return text.String(), reencoded, nil
+	if certsErr != nil {
+		return text + "\nunusable certificate options: " + reason(certsErr)
 	}
-	text.WriteString("\n" + describeOptions(certs))
-	return text.String(), reencoded, nil
+	return text + "\n" + describeOptions(certs)
 }
 
 // reason is err without its offset, which would count from some place within
