@@ -14,7 +14,8 @@
 //
 //	certopt    DHCPv6 options: CA pointer, public key, certificate, key proof, chain
 //	x509ip     RFC 3779 IP address blocks: codec, containment, path validation
-//	relayinfo  RFC 3046 Relay Agent Information (option 82)                (coming)
+//	relayinfo  RFC 3046 Relay Agent Information (option 82), and what a relay
+//	           agent does with it
 //
 // Machines run an exchange and do no I/O:
 //
@@ -23,6 +24,8 @@
 //	ikedhcp    DHCP over IKEv2: gateway relay, client, responder           (coming)
 //	certreq    certificate enrolment by CMP (RFC 4210, RFC 4211)           (coming)
 //	certpath   SEND certification path messages (RFC 3971)                 (coming)
+//
+// Below certopt and relayinfo, gopkt has gopacket layers for captures.
 //
 // Programs to copy from are below examples: each owns its sockets and is run by
 // its own tests.
