@@ -2,6 +2,7 @@ package x509ip
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"iter"
 	"net/netip"
@@ -25,7 +26,7 @@ type Blocks struct {
 type familyBlocks struct {
 	Family
 	inherit   bool
-	addresses set
+	addresses addressSet
 }
 
 // The address family identifiers that RFC 3779 is used with.
@@ -91,7 +92,7 @@ var errHostBits = errors.New("x509ip: prefix has host bits set")
 // masking them would certify more than the caller wrote. An IPv4-mapped IPv6
 // prefix is IPv6. Without prefixes it returns the zero value.
 func FromPrefixes(prefixes ...netip.Prefix) (Blocks, error) {
-	var v4, v6 []span
+	var v4, v6 []addressSpan
 	for _, p := range prefixes {
 		switch {
 		case !p.IsValid():
@@ -217,32 +218,40 @@ func (b Blocks) family(f Family) (familyBlocks, bool) {
 }
 
 // toRange converts a span of this family.
-func (f Family) toRange(s span) Range {
-	if f.AFI == IPv4 {
-		lo, hi := s.lo.bytes(), s.hi.bytes()
-		return Range{netip.AddrFrom4([4]byte(lo[:4])), netip.AddrFrom4([4]byte(hi[:4]))}
-	}
-	return Range{netip.AddrFrom16(s.lo.bytes()), netip.AddrFrom16(s.hi.bytes())}
+func (f Family) toRange(s addressSpan) Range {
+	return Range{f.toAddr(s.lo), f.toAddr(s.hi)}
 }
 
-// fromAddr converts an address. The bits below an IPv4 address are ones in the
-// end of a span and zeros in its start.
-func fromAddr(a netip.Addr, end bool) uint128 {
-	if !a.Is4() {
-		return loadUint128(a.As16())
-	}
+func (f Family) toAddr(a address) netip.Addr {
 	var b [16]byte
-	a4 := a.As4()
-	copy(b[:], a4[:])
-	u := loadUint128(b)
-	if end {
-		u = u.or(lowBits(96))
+	binary.BigEndian.PutUint64(b[:8], a.hi)
+	binary.BigEndian.PutUint64(b[8:], a.lo)
+	if f.AFI == IPv4 {
+		return netip.AddrFrom4([4]byte(b[:4]))
 	}
-	return u
+	return netip.AddrFrom16(b)
 }
+
+// fromAddr converts an address, which is the first of a span: the bits below an
+// IPv4 address are zeros.
+func fromAddr(a netip.Addr) address {
+	if !a.Is4() {
+		return loadAddress(a.As16())
+	}
+	a4 := a.As4()
+	return address{uint64(binary.BigEndian.Uint32(a4[:])) << 32, 0}
+}
+
+// fromEnd converts the last address of a span: the bits below an IPv4 address
+// are ones.
+func fromEnd(a netip.Addr) address { return fromAddr(a).or(hostBits(a.BitLen())) }
 
 // fromPrefix converts a valid prefix without host bits.
-func fromPrefix(p netip.Prefix) span {
-	lo := fromAddr(p.Addr(), false)
-	return span{lo, lo.or(lowBits(128 - p.Bits()))}
+func fromPrefix(p netip.Prefix) addressSpan {
+	lo := fromAddr(p.Addr())
+	return addressSpan{lo, lo.or(hostBits(p.Bits()))}
+}
+
+func loadAddress(b [16]byte) address {
+	return address{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
 }

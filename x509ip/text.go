@@ -49,7 +49,7 @@ func (r Range) appendText(b []byte) []byte {
 		return append(b, "none"...)
 	}
 	if r.From.BitLen() == r.To.BitLen() {
-		s := span{fromAddr(r.From, false), fromAddr(r.To, true)}
+		s := addressSpan{fromAddr(r.From), fromEnd(r.To)}
 		if n, ok := s.prefixBits(); ok {
 			return netip.PrefixFrom(r.From, n).AppendTo(b)
 		}
