@@ -13,13 +13,13 @@ const (
 	constructed = 0x20 // the bit that tells a value made of elements
 )
 
-// element is the position of one element in the slice being parsed.
+// element is the position of one element in the slice being parsed. It has no
+// more than four fields, so that it is kept in registers.
 type element struct {
 	start   int // of the identifier octet
 	content int // of the content octets
 	end     int // after the content octets
 	next    int // after the element, which is end unless the length is indefinite
-	tag     byte
 }
 
 func (e element) len() int { return e.end - e.content }
@@ -64,7 +64,7 @@ func (r *reader) element(pos, limit int, field string) (element, error) {
 	if end > limit {
 		return element{}, &ParseError{Field: field, Offset: pos + 1, Err: ErrTruncated}
 	}
-	return element{start: pos, content: pos + 2, end: end, next: end, tag: r.der[pos]}, nil
+	return element{start: pos, content: pos + 2, end: end, next: end}, nil
 }
 
 // longElement is [reader.element] for what is not a length of one octet.
@@ -89,18 +89,25 @@ func (r *reader) longElement(pos, limit int, field string) (element, error) {
 // reader a string may be constructed; see [reader.octets].
 func (r *reader) expect(pos, limit int, tag byte, field string) (element, error) {
 	e, err := r.element(pos, limit, field)
-	isString := tag == tagBitString || tag == tagOctetString
-	if err == nil && e.tag != tag && !(r.lenient && isString && e.tag == tag|constructed) {
+	if err == nil && r.der[pos] != tag && !r.inParts(pos, tag) {
 		err = &ParseError{Field: field, Offset: pos, Err: errTag}
 	}
 	return e, err
+}
+
+// inParts reports whether a constructed string of that tag is at pos, and may
+// be there.
+func (r *reader) inParts(pos int, tag byte) bool {
+	isString := tag == tagBitString || tag == tagOctetString
+	return r.lenient && isString && r.der[pos] == tag|constructed
 }
 
 // octets returns the content of a BIT STRING or an OCTET STRING, of at most
 // maxString octets if it is constructed, which is a deviation: "The encoding of
 // DER strings is primitive" (X.690 section 10.2).
 func (r *reader) octets(e element, field string) ([]byte, error) {
-	if e.tag&constructed == 0 {
+	tag := r.der[e.start]
+	if tag&constructed == 0 {
 		return r.der[e.content:e.end], nil
 	}
 	if err := r.deviates(field, e.start, errConstructed); err != nil {
@@ -112,11 +119,11 @@ func (r *reader) octets(e element, field string) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if part.tag != e.tag&^constructed {
+		if r.der[pos] != tag&^constructed {
 			return nil, &ParseError{Field: field, Offset: pos, Err: errTag}
 		}
 		content := r.der[part.content:part.end]
-		if part.tag == tagBitString {
+		if r.der[pos] == tagBitString {
 			// Only the last part may have unused bits, and tells how many.
 			if len(content) == 0 || len(joined) > 0 && joined[0] != 0 {
 				return nil, &ParseError{Field: field, Offset: pos, Err: ErrLength}
@@ -141,7 +148,7 @@ const maxString = 1 + 16
 // longHeader reads a length in the long or the indefinite form; in the latter
 // case e.end is negative. A flaw is what BER allows and DER does not.
 func longHeader(der []byte, pos, limit int) (e element, flaw, err error) {
-	e = element{start: pos, content: pos + 2, tag: der[pos]}
+	e = element{start: pos, content: pos + 2}
 	octets := der[e.content:limit]
 	count := int(der[pos+1] & 0x7f)
 	switch {

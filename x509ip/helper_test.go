@@ -22,9 +22,10 @@ import (
 // vector is a line of testdata/rfc3779.jsonl: the value of an extension, and
 // whether RFC 3779 allows it.
 type vector struct {
-	Name  string `json:"name"`
-	Class string `json:"cls"` // "valid" or "invalid"
-	Hex   string `json:"der_hex_of_extension_value"`
+	Name    string `json:"name"`
+	Class   string `json:"cls"`            // "valid" or "invalid"
+	OpenSSL string `json:"openssl_verify"` // "OK" or the error
+	Hex     string `json:"der_hex_of_extension_value"`
 }
 
 func (v vector) der(t testing.TB) []byte { return unhex(t, v.Hex) }

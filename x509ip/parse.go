@@ -140,7 +140,7 @@ func countElements(b []byte) (n int) {
 //
 //	IPAddrBlocks ::= SEQUENCE OF IPAddressFamily
 func (p *parser) blocks(outer element) error {
-	if outer.tag != tagSequence {
+	if p.der[outer.start] != tagSequence {
 		return wire.Errorf("IPAddrBlocks", outer.start, errTag)
 	}
 	if outer.next != len(p.der) {
@@ -188,7 +188,7 @@ func (p *parser) family(pos, limit int) (next int, err error) {
 		return 0, err
 	}
 	f := familyBlocks{Family: family}
-	switch choice.tag {
+	switch p.der[choice.start] {
 	case tagNull:
 		if choice.len() != 0 {
 			return 0, wire.Errorf("inherit", choice.start, ErrLength)
@@ -211,15 +211,14 @@ func (p *parser) family(pos, limit int) (next int, err error) {
 // used in the sequence of IPAddressFamily MUST be unique", "in ascending
 // lexicographical order".
 func (p *parser) order(family Family, offset int) error {
-	if n := len(p.families); n > 0 {
-		switch c := p.families[n-1].compare(family); {
-		case c == 0:
-			return p.deviates("addressFamily", offset, ErrDuplicate)
-		case c > 0:
-			return p.deviates("addressFamily", offset, errOrder)
-		}
+	n := len(p.families)
+	if n == 0 || p.families[n-1].compare(family) < 0 {
+		return nil
 	}
-	return nil
+	if slices.ContainsFunc(p.families, func(f familyBlocks) bool { return f.Family == family }) {
+		return p.deviates("addressFamily", offset, ErrDuplicate)
+	}
+	return p.deviates("addressFamily", offset, errOrder)
 }
 
 // addFamily keeps f. What a lenient parser has to put right, it does here.
@@ -299,21 +298,20 @@ func (p *parser) addresses(seq element, width int) (addressSet, error) {
 		return nil, p.deviates("addressesOrRanges", seq.start, errNoAddress)
 	}
 	first := len(p.spans)
-	spans := p.spans
-	for pos := seq.content; pos < seq.end; {
-		s, next := plainPrefix(p.der, pos, seq.end, width)
-		if next == 0 {
-			var err error
-			if s, next, err = p.addressOrRange(pos, seq.end, width); err != nil {
-				return nil, err
-			}
+	for pos := seq.content; ; {
+		if pos = p.plainPrefixes(first, pos, seq.end, width); pos == seq.end {
+			return slices.Clip(p.spans[first:]), nil
 		}
-		n := len(spans)
-		if n > first && !spans[n-1].before(s) {
+		s, next, err := p.addressOrRange(pos, seq.end, width)
+		if err != nil {
+			return nil, err
+		}
+		n := len(p.spans)
+		if n > first && !p.spans[n-1].before(s) {
 			// "Any pair of IPAddressOrRange choices in an extension MUST NOT overlap
 			// each other.  Any contiguous address prefixes or ranges MUST be combined".
 			flaw := errOverlap
-			if spans[n-1].hi.less(s.lo) {
+			if p.spans[n-1].hi.less(s.lo) {
 				flaw = errAdjacent
 			}
 			if err := p.deviates("IPAddressOrRange", pos, flaw); err != nil {
@@ -323,55 +321,43 @@ func (p *parser) addresses(seq element, width int) (addressSet, error) {
 		if n == MaxElements {
 			return nil, wire.Errorf("IPAddressOrRange", pos, ErrTooLarge)
 		}
+		p.spans = append(p.spans, s)
+		pos = next
+	}
+}
+
+// plainPrefixes decodes those elements from pos on that nearly all of an
+// extension consists of, prefixes with nothing wrong in them, and returns the
+// position of the first that it leaves to [parser.addressOrRange]. It is there
+// for speed alone.
+func (p *parser) plainPrefixes(first, pos, limit, width int) int {
+	const headerLen, wordsLen = 3, 16
+	spans := p.spans
+	for len(p.der)-pos >= headerLen+wordsLen && len(spans) < MaxElements {
+		b := p.der[pos : pos+headerLen+wordsLen]
+		octets, unused := int(b[1])-1, int(b[2])
+		next := pos + headerLen + octets
+		if b[0] != tagBitString || octets < 1 || octets > width/8 || unused > 7 || next > limit ||
+			b[headerLen-1+octets]&(1<<uint(unused)-1) != 0 {
+			break
+		}
+		// What is loaded beyond the prefix is masked.
+		host := hostBits(8*octets - unused)
+		a := address{binary.BigEndian.Uint64(b[3:]), binary.BigEndian.Uint64(b[11:])}.and(host.not())
+		s := addressSpan{a, a.or(host)}
+		if n := len(spans); n > first && !spans[n-1].before(s) {
+			break
+		}
 		spans = append(spans, s)
 		pos = next
 	}
 	p.spans = spans
-	return addressSet(slices.Clip(spans[first:])), nil
-}
-
-// plainPrefix decodes an addressPrefix whose header takes two octets, which is
-// what nearly all of an extension consists of, and returns the position after
-// it. For anything else, and for anything wrong, next is 0.
-func plainPrefix(der []byte, pos, limit, width int) (s addressSpan, next int) {
-	if limit-pos < 3 || der[pos] != tagBitString {
-		return s, 0
-	}
-	octets, unused := int(der[pos+1])-1, int(der[pos+2])
-	next = pos + 3 + octets
-	if octets < 1 || octets > width/8 || unused > 7 || next > limit {
-		return s, 0
-	}
-	a, host := loadBits(der, pos+3, octets), hostBits(8*octets-unused)
-	s = addressSpan{a, a.or(host)}
-	if a.and(host) != (address{}) {
-		return s, 0
-	}
-	return s, next
-}
-
-// loadBits returns the octets from at on as the top bits of an otherwise zero
-// number; 0 < octets <= 16.
-func loadBits(der []byte, at, octets int) address {
-	if b := der[at:]; len(b) >= 16 {
-		// What is loaded too much is cut off again.
-		u := address{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])}
-		if octets <= 8 {
-			return address{u.hi &^ (1<<(64-8*octets) - 1), 0}
-		}
-		return address{u.hi, u.lo &^ (1<<(128-8*octets) - 1)}
-	}
-	var b [16]byte
-	copy(b[:], der[at:at+octets])
-	return loadAddress(b)
+	return pos
 }
 
 // hostBits has all but the first n bits set.
 func hostBits(n int) address {
-	if n <= 64 {
-		return address{^uint64(0) >> n, ^uint64(0)}
-	}
-	return address{0, ^uint64(0) >> (n - 64)}
+	return address{^uint64(0) >> uint(n), ^uint64(0) >> uint(max(n-64, 0))}
 }
 
 // addressOrRange decodes an IPAddressOrRange and returns the position after it.
@@ -380,10 +366,10 @@ func (p *parser) addressOrRange(pos, limit, width int) (s addressSpan, next int,
 	if err != nil {
 		return addressSpan{}, 0, err
 	}
-	switch {
-	case e.tag == tagBitString, p.lenient && e.tag == tagBitString|constructed:
+	switch tag := p.der[pos]; {
+	case tag == tagBitString, p.inParts(pos, tagBitString):
 		s, err = p.addressPrefix(e, width)
-	case e.tag == tagSequence:
+	case tag == tagSequence:
 		s, err = p.addressRange(e, width)
 	default:
 		err = wire.Errorf("IPAddressOrRange", pos, errTag)
