@@ -1,7 +1,5 @@
 package x509ip
 
-import "slices"
-
 // ParseLenient is [Parse] for tools that have to read what others wrote. It
 // accepts deviations from DER and from the canonical form as long as the
 // meaning is certain, puts them right in the result, and reports each in the
@@ -36,9 +34,6 @@ func ParseLenient(der []byte) (Blocks, []*ParseError, error) {
 	if err := p.blocks(outer); err != nil {
 		return Blocks{}, nil, err
 	}
-	for i, f := range p.families {
-		p.families[i].addresses = newSet(f.addresses)
-	}
-	slices.SortFunc(p.families, func(f, g familyBlocks) int { return f.compare(g.Family) })
-	return Blocks{p.families}, p.deviations, nil
+	c := collector{p.families}
+	return c.blocks(), p.deviations, nil
 }
