@@ -202,7 +202,7 @@ func TestVerifiedBlocksKeepsCertificates(t *testing.T) {
 func TestPathErrorText(t *testing.T) {
 	anchor := bare(t, blocksOf(t, "10.0.0.0/8"))
 	require.EqualError(t, VerifyPath([]*x509.Certificate{bare(t, mustParse(t, ipv6SAFI1)), anchor}),
-		"certificate at depth 0: 2001:db8::/48 (SAFI 1): resource not held by the issuer")
+		"certificate at depth 0: 2001:db8::/48 (SAFI 1): resource not held by the issuer at depth 1")
 	require.EqualError(t, VerifyPath([]*x509.Certificate{bare(t, mustParse(t, inheritIPv6)), anchor}),
 		"certificate at depth 0: IPv6: nothing to inherit")
 	require.EqualError(t, VerifyPath([]*x509.Certificate{none(), anchor}),
