@@ -88,7 +88,7 @@ func TestVerify(t *testing.T) {
 	})
 	t.Run("another critical extension", func(t *testing.T) {
 		c := *leaf
-		c.UnhandledCriticalExtensions = append(slices.Clone(c.UnhandledCriticalExtensions), asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 8})
+		c.UnhandledCriticalExtensions = append(slices.Clone(c.UnhandledCriticalExtensions), asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 9})
 		_, err := Verify(&c, options(nil))
 		require.ErrorAs(t, err, new(x509.UnhandledCriticalExtension))
 	})
