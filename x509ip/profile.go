@@ -96,12 +96,12 @@ var (
 // check applies the rules to each certificate of a path, the trust anchor
 // first. An error is a *PathError.
 func (p Profile) check(path []*x509.Certificate) error {
-	rules := localRules
-	switch p {
-	case ProfileNone:
+	if p == ProfileNone {
 		return nil
-	case ProfileStrict:
-		rules = slices.Concat(localRules, strictRules)
+	}
+	rules := localRules()
+	if p == ProfileStrict {
+		rules = append(rules, strictRules()...)
 	}
 	for depth := len(path) - 1; depth >= 0; depth-- {
 		c := profiled{path[depth], depth > 0, bytes.Equal(path[depth].RawIssuer, path[depth].RawSubject)}
@@ -127,112 +127,116 @@ type rule struct {
 	holds func(c profiled) bool
 }
 
-var localRules = []rule{
-	{"6487 section 4.1: version is 3", func(c profiled) bool { return c.Version == 3 }},
-	{"6487 section 4.2: serial number is positive and has at most 20 octets", func(c profiled) bool {
-		return c.SerialNumber.Sign() > 0 && c.SerialNumber.BitLen() <= maxSerialBits
-	}},
-	{"6487 section 4.8.1: an authority has critical basic constraints without path length, an end entity none", func(c profiled) bool {
-		if !c.authority {
-			return c.find(oidBasicConstraints) == nil
-		}
-		return c.critical(oidBasicConstraints) && c.IsCA && c.MaxPathLen < 0
-	}},
-	{"6487 section 4.8.2: subject key identifier, not critical", func(c profiled) bool { return c.uncritical(oidSubjectKeyID) }},
-	{"6487 section 4.8.3: authority key identifier alone, not critical", func(c profiled) bool {
-		e := c.find(oidAuthorityKeyID)
-		if e == nil {
-			return c.selfSigned
-		}
-		var parts []asn1.RawValue
-		rest, err := asn1.Unmarshal(e.Value, &parts)
-		return !e.Critical && err == nil && len(rest) == 0 && len(parts) == 1 && isContext(parts[0], 0) && len(parts[0].Bytes) > 0
-	}},
-	{"6487 section 4.8.4: key usage, critical: keyCertSign and cRLSign of an authority, digitalSignature of an end entity", func(c profiled) bool {
-		want := x509.KeyUsageDigitalSignature
-		if c.authority {
-			want = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
-		}
-		return c.critical(oidKeyUsage) && c.KeyUsage == want
-	}},
-	{"6487 section 4.8.5: no extended key usage of an authority", func(c profiled) bool {
-		return !c.authority || c.find(oidExtKeyUsage) == nil
-	}},
-	{"6494 section 7: extended key usage, not critical, with one of SEND's", func(c profiled) bool {
-		return c.authority || c.uncritical(oidExtKeyUsage) && slices.ContainsFunc(sendKeyUsages(), func(usage asn1.ObjectIdentifier) bool {
-			return hasKeyUsage(c.Certificate, usage)
-		})
-	}},
-	{"6487 section 4.8.10: IP addresses in a critical extension, without SAFI", func(c profiled) bool {
-		r, amended, err := claimedResources(c.Certificate, true)
-		oid := OIDIPAddrBlocks()
-		if amended {
-			oid = OIDIPAddrBlocksV2()
-		}
-		return err == nil && c.critical(oid) && !r.Blocks.hasSAFI()
-	}},
-	{"6494 section 4: IPv6 addresses", func(c profiled) bool {
-		r, _, err := claimedResources(c.Certificate, true)
-		_, ok := r.Blocks.family(Family{AFI: IPv6})
-		return c.authority || err == nil && ok
-	}},
-	{"6487 section 4.8.11: AS numbers in a critical extension, without routing domains", func(c profiled) bool {
-		r, amended, err := claimedResources(c.Certificate, true)
-		oid := OIDASIdentifiers()
-		if amended {
-			oid = OIDASIdentifiersV2()
-		}
-		return err == nil && (r.ASIdentifiers.IsZero() || c.critical(oid) && r.ASIdentifiers.rdi.absent())
-	}},
+func localRules() []rule {
+	return []rule{
+		{"6487 section 4.1: version is 3", func(c profiled) bool { return c.Version == 3 }},
+		{"6487 section 4.2: serial number is positive and has at most 20 octets", func(c profiled) bool {
+			return c.SerialNumber.Sign() > 0 && c.SerialNumber.BitLen() <= maxSerialBits
+		}},
+		{"6487 section 4.8.1: an authority has critical basic constraints without path length, an end entity none", func(c profiled) bool {
+			if !c.authority {
+				return c.find(oidBasicConstraints) == nil
+			}
+			return c.critical(oidBasicConstraints) && c.IsCA && c.MaxPathLen < 0
+		}},
+		{"6487 section 4.8.2: subject key identifier, not critical", func(c profiled) bool { return c.uncritical(oidSubjectKeyID) }},
+		{"6487 section 4.8.3: authority key identifier alone, not critical", func(c profiled) bool {
+			e := c.find(oidAuthorityKeyID)
+			if e == nil {
+				return c.selfSigned
+			}
+			var parts []asn1.RawValue
+			rest, err := asn1.Unmarshal(e.Value, &parts)
+			return !e.Critical && err == nil && len(rest) == 0 && len(parts) == 1 && isContext(parts[0], 0) && len(parts[0].Bytes) > 0
+		}},
+		{"6487 section 4.8.4: key usage, critical: keyCertSign and cRLSign of an authority, digitalSignature of an end entity", func(c profiled) bool {
+			want := x509.KeyUsageDigitalSignature
+			if c.authority {
+				want = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
+			}
+			return c.critical(oidKeyUsage) && c.KeyUsage == want
+		}},
+		{"6487 section 4.8.5: no extended key usage of an authority", func(c profiled) bool {
+			return !c.authority || c.find(oidExtKeyUsage) == nil
+		}},
+		{"6494 section 7: extended key usage, not critical, with one of SEND's", func(c profiled) bool {
+			return c.authority || c.uncritical(oidExtKeyUsage) && slices.ContainsFunc(sendKeyUsages(), func(usage asn1.ObjectIdentifier) bool {
+				return hasKeyUsage(c.Certificate, usage)
+			})
+		}},
+		{"6487 section 4.8.10: IP addresses in a critical extension, without SAFI", func(c profiled) bool {
+			r, amended, err := claimedResources(c.Certificate, true)
+			oid := OIDIPAddrBlocks()
+			if amended {
+				oid = OIDIPAddrBlocksV2()
+			}
+			return err == nil && c.critical(oid) && !r.Blocks.hasSAFI()
+		}},
+		{"6494 section 4: IPv6 addresses", func(c profiled) bool {
+			r, _, err := claimedResources(c.Certificate, true)
+			_, ok := r.Blocks.family(Family{AFI: IPv6})
+			return c.authority || err == nil && ok
+		}},
+		{"6487 section 4.8.11: AS numbers in a critical extension, without routing domains", func(c profiled) bool {
+			r, amended, err := claimedResources(c.Certificate, true)
+			oid := OIDASIdentifiers()
+			if amended {
+				oid = OIDASIdentifiersV2()
+			}
+			return err == nil && (r.ASIdentifiers.IsZero() || c.critical(oid) && r.ASIdentifiers.rdi.absent())
+		}},
+	}
 }
 
-var strictRules = []rule{
-	{"6487 section 4.3: RSA with SHA-256", func(c profiled) bool { return c.SignatureAlgorithm == x509.SHA256WithRSA }},
-	{"6487 section 4.4: issuer of one common name and at most one serial number, in PrintableString", func(c profiled) bool {
-		return isResourceName(c.RawIssuer)
-	}},
-	{"6487 section 4.5: subject of one common name and at most one serial number, in PrintableString", func(c profiled) bool {
-		return isResourceName(c.RawSubject)
-	}},
-	{"7935 section 3: RSA key of 2048 bits with exponent 65537", func(c profiled) bool {
-		key, ok := c.PublicKey.(*rsa.PublicKey)
-		return ok && key.N.BitLen() == 2048 && key.E == 65537
-	}},
-	{"6487 section 4.8.2: subject key identifier is the SHA-1 of the key", func(c profiled) bool {
-		id, err := keyIdentifier(c.PublicKey)
-		return err == nil && bytes.Equal(id, c.SubjectKeyId)
-	}},
-	{"6487 section 4.8.6: one CRL distribution point with an rsync URI, not critical, and none if self-signed", func(c profiled) bool {
-		return c.where(oidCRLDistribution, isCRLDistribution)
-	}},
-	{"6487 section 4.8.7: authority information access with an rsync URI, not critical, and none if self-signed", func(c profiled) bool {
-		return c.where(oidAuthorityInfo, func(value []byte) bool {
-			methods, ok := accessMethods(value)
-			return ok && len(methods) == 1 && methods[oidCAIssuers.String()]
-		})
-	}},
-	{"6487 section 4.8.8: subject information access with rsync URIs, not critical", func(c profiled) bool {
-		e := c.find(oidSubjectInfo)
-		if e == nil || e.Critical {
-			return false
-		}
-		methods, ok := accessMethods(e.Value)
-		if c.authority {
-			return ok && methods[oidCARepository.String()] && methods[oidManifest.String()]
-		}
-		return ok && len(methods) == 1 && methods[oidSignedObject.String()]
-	}},
-	{"6487 section 4.8.9: one certificate policy, that of resource certificates, critical", func(c profiled) bool {
-		return c.critical(oidPolicies) && len(c.PolicyIdentifiers) == 1 &&
-			(c.PolicyIdentifiers[0].Equal(OIDResourcePolicy()) || c.PolicyIdentifiers[0].Equal(OIDResourcePolicyV2()))
-	}},
-	{"6487 section 4: no other extension", func(c profiled) bool {
-		allowed := []asn1.ObjectIdentifier{
-			oidBasicConstraints, oidSubjectKeyID, oidAuthorityKeyID, oidKeyUsage, oidExtKeyUsage, oidCRLDistribution,
-			oidAuthorityInfo, oidSubjectInfo, oidPolicies, OIDIPAddrBlocks(), OIDASIdentifiers(), OIDIPAddrBlocksV2(), OIDASIdentifiersV2(),
-		}
-		return !slices.ContainsFunc(c.Extensions, func(e pkix.Extension) bool { return !slices.ContainsFunc(allowed, e.Id.Equal) })
-	}},
+func strictRules() []rule {
+	return []rule{
+		{"6487 section 4.3: RSA with SHA-256", func(c profiled) bool { return c.SignatureAlgorithm == x509.SHA256WithRSA }},
+		{"6487 section 4.4: issuer of one common name and at most one serial number, in PrintableString", func(c profiled) bool {
+			return isResourceName(c.RawIssuer)
+		}},
+		{"6487 section 4.5: subject of one common name and at most one serial number, in PrintableString", func(c profiled) bool {
+			return isResourceName(c.RawSubject)
+		}},
+		{"7935 section 3: RSA key of 2048 bits with exponent 65537", func(c profiled) bool {
+			key, ok := c.PublicKey.(*rsa.PublicKey)
+			return ok && key.N.BitLen() == 2048 && key.E == 65537
+		}},
+		{"6487 section 4.8.2: subject key identifier is the SHA-1 of the key", func(c profiled) bool {
+			id, err := keyIdentifier(c.PublicKey)
+			return err == nil && bytes.Equal(id, c.SubjectKeyId)
+		}},
+		{"6487 section 4.8.6: one CRL distribution point with an rsync URI, not critical, and none if self-signed", func(c profiled) bool {
+			return c.where(oidCRLDistribution, isCRLDistribution)
+		}},
+		{"6487 section 4.8.7: authority information access with an rsync URI, not critical, and none if self-signed", func(c profiled) bool {
+			return c.where(oidAuthorityInfo, func(value []byte) bool {
+				methods, ok := accessMethods(value)
+				return ok && len(methods) == 1 && methods[oidCAIssuers.String()]
+			})
+		}},
+		{"6487 section 4.8.8: subject information access with rsync URIs, not critical", func(c profiled) bool {
+			e := c.find(oidSubjectInfo)
+			if e == nil || e.Critical {
+				return false
+			}
+			methods, ok := accessMethods(e.Value)
+			if c.authority {
+				return ok && methods[oidCARepository.String()] && methods[oidManifest.String()]
+			}
+			return ok && len(methods) == 1 && methods[oidSignedObject.String()]
+		}},
+		{"6487 section 4.8.9: one certificate policy, that of resource certificates, critical", func(c profiled) bool {
+			return c.critical(oidPolicies) && len(c.PolicyIdentifiers) == 1 &&
+				(c.PolicyIdentifiers[0].Equal(OIDResourcePolicy()) || c.PolicyIdentifiers[0].Equal(OIDResourcePolicyV2()))
+		}},
+		{"6487 section 4: no other extension", func(c profiled) bool {
+			allowed := []asn1.ObjectIdentifier{
+				oidBasicConstraints, oidSubjectKeyID, oidAuthorityKeyID, oidKeyUsage, oidExtKeyUsage, oidCRLDistribution,
+				oidAuthorityInfo, oidSubjectInfo, oidPolicies, OIDIPAddrBlocks(), OIDASIdentifiers(), OIDIPAddrBlocksV2(), OIDASIdentifiersV2(),
+			}
+			return !slices.ContainsFunc(c.Extensions, func(e pkix.Extension) bool { return !slices.ContainsFunc(allowed, e.Id.Equal) })
+		}},
+	}
 }
 
 // find returns an extension, or nil if it is absent or there are two.

@@ -74,6 +74,8 @@ func Verify(leaf *x509.Certificate, opts VerifyOptions) ([][]*x509.Certificate, 
 		return nil, errors.New("x509ip: VerifyOptions.CurrentTime is required")
 	case leaf == nil || slices.Contains(opts.Roots, nil) || slices.Contains(opts.Intermediates, nil):
 		return nil, errors.New("x509ip: nil certificate")
+	case opts.Profile > ProfileStrict:
+		return nil, errors.New("x509ip: unknown profile")
 	}
 	for _, usage := range opts.KeyUsages {
 		if !hasKeyUsage(leaf, usage) {

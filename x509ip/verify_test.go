@@ -95,6 +95,8 @@ func TestVerify(t *testing.T) {
 	t.Run("misuse", func(t *testing.T) {
 		_, err := Verify(leaf, options(func(o *VerifyOptions) { o.CurrentTime = time.Time{} }))
 		require.ErrorContains(t, err, "CurrentTime")
+		_, err = Verify(leaf, options(func(o *VerifyOptions) { o.Profile = 99 }))
+		require.ErrorContains(t, err, "profile")
 		_, err = Verify(nil, options(nil))
 		require.ErrorContains(t, err, "nil certificate")
 		_, err = Verify(leaf, options(func(o *VerifyOptions) { o.Roots = []*x509.Certificate{nil} }))
