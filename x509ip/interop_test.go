@@ -325,7 +325,7 @@ func TestInteropRPKIClient(t *testing.T) {
 		"test.tal":             []byte(locator),
 		"ca.cer":               certificates[1].Raw,
 		"cache/ta/test/ta.cer": certificates[0].Raw,
-		"cache/rpki.example/repository/ta/ta.crl":       crl,
+		"cache/rpki.example/repository/ta/ta.crl": crl,
 	} {
 		file := filepath.Join(dir, name)
 		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
