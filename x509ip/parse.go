@@ -299,7 +299,7 @@ func (p *parser) addresses(seq element, width int) (addressSet, error) {
 	}
 	first := len(p.spans)
 	for pos := seq.content; ; {
-		if pos = p.plainPrefixes(first, pos, seq.end, width); pos == seq.end {
+		if pos = p.plainElements(first, pos, seq.end, width); pos == seq.end {
 			return slices.Clip(p.spans[first:]), nil
 		}
 		s, next, err := p.addressOrRange(pos, seq.end, width)
@@ -326,25 +326,24 @@ func (p *parser) addresses(seq element, width int) (addressSet, error) {
 	}
 }
 
-// plainPrefixes decodes those elements from pos on that nearly all of an
-// extension consists of, prefixes with nothing wrong in them, and returns the
-// position of the first that it leaves to [parser.addressOrRange]. It is there
-// for speed alone.
-func (p *parser) plainPrefixes(first, pos, limit, width int) int {
-	const headerLen, wordsLen = 3, 16
-	spans := p.spans
-	for len(p.der)-pos >= headerLen+wordsLen && len(spans) < MaxElements {
-		b := p.der[pos : pos+headerLen+wordsLen]
-		octets, unused := int(b[1])-1, int(b[2])
-		next := pos + headerLen + octets
-		if b[0] != tagBitString || octets < 1 || octets > width/8 || unused > 7 || next > limit ||
-			b[headerLen-1+octets]&(1<<uint(unused)-1) != 0 {
+// plainElements decodes elements from pos on as long as nothing is wrong with
+// them, which is how nearly every extension is to its end, and returns the
+// position of the first that it leaves to [parser.addressOrRange] to accept or
+// refuse. It is there for speed alone.
+func (p *parser) plainElements(first, pos, limit, width int) int {
+	der, spans := p.der[:limit], p.spans
+	for pos < limit && len(spans) < MaxElements {
+		var s addressSpan
+		next := 0
+		if der[pos] == tagBitString {
+			var host address
+			if s.lo, host, next = plainBits(der, pos, width); next == 0 {
+				break
+			}
+			s.hi = s.lo.or(host)
+		} else if s, next = plainRange(der, pos, width); next == 0 {
 			break
 		}
-		// What is loaded beyond the prefix is masked.
-		host := hostBits(8*octets - unused)
-		a := address{binary.BigEndian.Uint64(b[3:]), binary.BigEndian.Uint64(b[11:])}.and(host.not())
-		s := addressSpan{a, a.or(host)}
 		if n := len(spans); n > first && !spans[n-1].before(s) {
 			break
 		}
@@ -353,6 +352,54 @@ func (p *parser) plainPrefixes(first, pos, limit, width int) int {
 	}
 	p.spans = spans
 	return pos
+}
+
+// plainBits is [parser.ipAddress] for a BIT STRING that starts at pos. host is
+// the bits that do not belong to it. If anything is not plain, next is 0.
+func plainBits(der []byte, pos, width int) (a, host address, next int) {
+	b := der[pos:]
+	if len(b) < 3 || b[0] != tagBitString {
+		return a, host, 0
+	}
+	octets, unused := int(b[1])-1, uint(b[2])
+	b = b[3:]
+	if uint(octets) > uint(min(width/8, len(b))) || unused > 7 {
+		return a, host, 0
+	}
+	if len(b) >= 16 {
+		// What is loaded beyond the BIT STRING is masked.
+		a = address{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])}
+	} else {
+		var last [16]byte
+		copy(last[:], b)
+		a = loadAddress(last)
+	}
+	if unused > 0 && (octets == 0 || b[octets-1]&(1<<unused-1) != 0) {
+		return a, host, 0
+	}
+	host = hostBits(8*octets - int(unused))
+	return a.and(host.not()), host, pos + 3 + octets
+}
+
+// plainRange is [parser.addressRange] likewise.
+func plainRange(der []byte, pos, width int) (s addressSpan, next int) {
+	if len(der)-pos < 2 || der[pos] != tagSequence {
+		return s, 0
+	}
+	lo, loHost, at := plainBits(der, pos+2, width)
+	if at == 0 {
+		return s, 0
+	}
+	hi, hiHost, next := plainBits(der, at, width)
+	if next != pos+2+int(der[pos+1]) {
+		return s, 0
+	}
+	s = addressSpan{lo, hi.or(hiHost)}
+	_, isPrefix := s.prefixBits()
+	if isPrefix || s.hi.less(s.lo) || s.lo.trailingZeros() != loHost.bitLen() || s.hi.not().trailingZeros() != hiHost.bitLen() {
+		return s, 0
+	}
+	return s, next
 }
 
 // hostBits has all but the first n bits set.
