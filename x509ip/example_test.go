@@ -176,13 +176,11 @@ func ExampleReconsiderPath() {
 		certificate("192.0.2.0/24, 198.51.100.0/24"),
 		certificate("192.0.2.0/24"),
 	})
-	fmt.Println(held.Blocks, err)
-	for _, o := range overclaims {
-		fmt.Println("certificate at depth", o.Depth, "does not hold", o.Blocks)
-	}
+	fmt.Println(held, err)
+	fmt.Println("overclaims:", overclaims)
 	// Output:
 	// 192.0.2.0/24 <nil>
-	// certificate at depth 0 does not hold 198.51.100.0/24
+	// overclaims: [certificate at depth 0: 198.51.100.0/24]
 }
 
 func ExampleBlocks_Covers() {

@@ -66,10 +66,27 @@ type Resources struct {
 	ASIdentifiers ASIdentifiers
 }
 
+// String returns the blocks and then the AS identifiers, in the form of their
+// String methods, or "none".
+func (r Resources) String() string {
+	switch {
+	case r.ASIdentifiers.IsZero():
+		return r.Blocks.String()
+	case r.Blocks.IsZero():
+		return r.ASIdentifiers.String()
+	}
+	return r.Blocks.String() + ", " + r.ASIdentifiers.String()
+}
+
 // Overclaim is what a certificate claims and does not hold.
 type Overclaim struct {
 	Depth int // which certificate: 0 is the leaf
 	Resources
+}
+
+// String returns what is claimed by whom.
+func (o Overclaim) String() string {
+	return fmt.Sprintf("certificate at depth %d: %v", o.Depth, o.Resources)
 }
 
 // VerifyPath checks the resources along a certification path as RFC 3779

@@ -104,7 +104,8 @@ func (p Profile) check(path []*x509.Certificate) error {
 		rules = append(rules, strictRules()...)
 	}
 	for depth := len(path) - 1; depth >= 0; depth-- {
-		c := profiled{path[depth], depth > 0, bytes.Equal(path[depth].RawIssuer, path[depth].RawSubject)}
+		isAnchor := depth == len(path)-1
+		c := profiled{path[depth], depth > 0, isAnchor && bytes.Equal(path[depth].RawIssuer, path[depth].RawSubject)}
 		for _, r := range rules {
 			if !r.holds(c) {
 				return &PathError{Depth: depth, Err: fmt.Errorf("%w: RFC %s", ErrProfile, r.text)}

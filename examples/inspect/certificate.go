@@ -64,13 +64,13 @@ func describeChain(chain []*x509.Certificate) string {
 		if err != nil {
 			break // the verdict says it
 		}
-		fmt.Fprintf(&text, "  %d %s: %s\n", depth, oneLine(chain[depth].Subject.String()), describeResources(held))
+		fmt.Fprintf(&text, "  %d %s: %s\n", depth, oneLine(chain[depth].Subject.String()), held)
 		if depth < len(chain)-1 {
 			fmt.Fprintf(&text, "    %s\n", describeNarrowing(issuer, held))
 		}
 		for _, over := range overclaims {
 			if over.Depth == 0 { // counted from this certificate
-				fmt.Fprintf(&text, "    claims, and does not hold: %s\n", describeResources(over.Resources))
+				fmt.Fprintf(&text, "    claims, and does not hold: %s\n", over.Resources)
 			}
 		}
 		issuer = held
@@ -102,17 +102,7 @@ func describeNarrowing(issuer, held x509ip.Resources) string {
 	case blocks.IsZero() && numbers.IsZero():
 		return "all that its issuer holds"
 	}
-	return "narrowed: without " + describeResources(rest)
-}
-
-func describeResources(r x509ip.Resources) string {
-	switch {
-	case r.ASIdentifiers.IsZero():
-		return r.Blocks.String()
-	case r.Blocks.IsZero():
-		return r.ASIdentifiers.String()
-	}
-	return r.Blocks.String() + ", " + r.ASIdentifiers.String()
+	return "narrowed: without " + rest.String()
 }
 
 // splitPEM is the DER of each certificate in b, which is b itself if b is not PEM.
@@ -165,7 +155,7 @@ func decodeCertificate(der []byte) (*x509.Certificate, string, error) {
 	fmt.Fprintf(&text, "key: %s\n", describeKey(cert))
 	fmt.Fprintf(&text, "authority: %t\n", cert.BasicConstraintsValid && cert.IsCA)
 	fmt.Fprintf(&text, "extended key usage: %s\n", describeUsage(cert))
-	fmt.Fprintf(&text, "resources: %s", describeResources(resources))
+	fmt.Fprintf(&text, "resources: %s", resources)
 	return cert, text.String(), nil
 }
 
