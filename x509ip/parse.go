@@ -60,30 +60,27 @@ func Parse(der []byte) (Blocks, error) {
 // A Decoder parses one extension after the other into the same memory. The zero
 // value is ready for use. A Decoder must not be used by several goroutines at
 // once.
-type Decoder struct {
-	families []familyBlocks
-	spans    addressSet // of all families
-}
+type Decoder struct{ p parser }
 
 // Parse is the function [Parse], except that the result belongs to d: it is
 // valid until the next call of Parse on d, which overwrites it. [Blocks.Clone]
 // keeps it for longer. Once the memory of d suffices, Parse allocates nothing.
 func (d *Decoder) Parse(der []byte) (Blocks, error) {
-	p := parser{reader: reader{der: der}, families: d.families[:0], spans: d.spans[:0]}
+	p := &d.p
+	p.der = der
+	defer func() { p.der = nil }()
 	outer, err := p.element(0, len(der), "IPAddrBlocks")
 	if err != nil {
 		return Blocks{}, err
 	}
-	families, elements := count(der, outer)
-	if families > cap(p.families) {
+	families, elements := p.count(outer)
+	if p.families = p.families[:0]; families > cap(p.families) {
 		p.families = make([]familyBlocks, 0, families)
 	}
-	if elements > cap(p.spans) {
+	if p.spans = p.spans[:0]; elements > cap(p.spans) {
 		p.spans = make(addressSet, 0, elements)
 	}
-	err = p.blocks(outer)
-	d.families, d.spans = p.families, p.spans
-	if err != nil {
+	if err := p.blocks(outer); err != nil {
 		return Blocks{}, err
 	}
 	return Blocks{p.families}, nil
@@ -100,8 +97,7 @@ type parser struct {
 // count returns how many families there are and how many elements in their
 // sets, but no more than can be accepted. It checks only what it needs to find
 // its way and stops where it cannot, since the parse stops there too.
-func count(der []byte, outer element) (families, elements int) {
-	r := reader{der: der}
+func (r *reader) count(outer element) (families, elements int) {
 	for pos := outer.content; pos < outer.end && families < maxFamilies; {
 		seq, err := r.element(pos, outer.end, "")
 		if err != nil {
@@ -117,7 +113,7 @@ func count(der []byte, outer element) (families, elements int) {
 		if err != nil {
 			break
 		}
-		elements += countElements(der[choice.content:choice.end])
+		elements += countElements(r.der[choice.content:choice.end])
 	}
 	return families, min(elements, MaxElements)
 }
