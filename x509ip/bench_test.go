@@ -95,3 +95,16 @@ func BenchmarkVerifyPath(b *testing.B) {
 		}
 	})
 }
+
+func BenchmarkDecoder(b *testing.B) {
+	benchmarkSizes(b, func(b *testing.B, blocks Blocks) {
+		der, err := blocks.MarshalBinary()
+		require.NoError(b, err)
+		var d Decoder
+		for b.Loop() {
+			if _, err := d.Parse(der); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

@@ -2,7 +2,9 @@ package x509ip
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"iter"
 	"net/netip"
 	"slices"
@@ -25,7 +27,7 @@ type Blocks struct {
 type familyBlocks struct {
 	Family
 	inherit   bool
-	addresses set
+	addresses addressSet
 }
 
 // The address family identifiers that RFC 3779 is used with.
@@ -83,35 +85,73 @@ type Range struct{ From, To netip.Addr }
 // is "none".
 func (r Range) String() string { return string(r.appendText(nil)) }
 
-// errHostBits refuses what FromPrefixes would have to guess about.
-var errHostBits = errors.New("x509ip: prefix has host bits set")
+// valid reports whether r is a range of addresses at all.
+func (r Range) valid() bool {
+	return r.From.IsValid() && r.From.BitLen() == r.To.BitLen() && r.From.WithZone("").Compare(r.To.WithZone("")) <= 0
+}
+
+// errHostBits refuses what one would have to guess about.
+var errHostBits = fmt.Errorf("%w: prefix has host bits set", ErrValue)
 
 // FromPrefixes returns the blocks that hold exactly prefixes: sorted, merged,
 // without SAFI. It is an error if a prefix is invalid or has host bits set:
 // masking them would certify more than the caller wrote. An IPv4-mapped IPv6
 // prefix is IPv6. Without prefixes it returns the zero value.
 func FromPrefixes(prefixes ...netip.Prefix) (Blocks, error) {
-	var v4, v6 []span
+	var c collector
 	for _, p := range prefixes {
 		switch {
 		case !p.IsValid():
 			return Blocks{}, errors.New("x509ip: invalid prefix")
 		case p != p.Masked():
 			return Blocks{}, errHostBits
-		case p.Addr().Is4():
-			v4 = append(v4, fromPrefix(p))
-		default:
-			v6 = append(v6, fromPrefix(p))
+		}
+		c.add(familyOf(p.Addr()), fromPrefix(p))
+	}
+	return c.blocks(), nil
+}
+
+// FromRanges is [FromPrefixes] for ranges, which may be prefixes. It is an error
+// if the ends of one are not of the same family or not in order. Zones are
+// ignored.
+func FromRanges(ranges ...Range) (Blocks, error) {
+	var c collector
+	for _, r := range ranges {
+		if !r.valid() {
+			return Blocks{}, errors.New("x509ip: invalid range")
+		}
+		c.add(familyOf(r.From), addressSpan{fromAddr(r.From), fromEnd(r.To)})
+	}
+	return c.blocks(), nil
+}
+
+// collector makes a Blocks of what comes in any order.
+type collector struct{ families []familyBlocks }
+
+// entry returns the entry of f, new if need be.
+func (c *collector) entry(f Family) *familyBlocks {
+	// There are at most maxFamilies.
+	for i := range c.families {
+		if c.families[i].Family == f {
+			return &c.families[i]
 		}
 	}
-	var b Blocks
-	if v4 != nil {
-		b.families = append(b.families, familyBlocks{Family: Family{AFI: IPv4}, addresses: newSet(v4)})
+	c.families = append(c.families, familyBlocks{Family: f})
+	return &c.families[len(c.families)-1]
+}
+
+func (c *collector) add(f Family, s addressSpan) {
+	e := c.entry(f)
+	e.addresses = append(e.addresses, s)
+}
+
+// blocks returns what was collected, sorted and merged. The collector is used up.
+func (c *collector) blocks() Blocks {
+	for i, f := range c.families {
+		c.families[i].addresses = newSet(f.addresses)
 	}
-	if v6 != nil {
-		b.families = append(b.families, familyBlocks{Family: Family{AFI: IPv6}, addresses: newSet(v6)})
-	}
-	return b, nil
+	slices.SortFunc(c.families, func(f, g familyBlocks) int { return f.compare(g.Family) })
+	return Blocks{c.families}
 }
 
 // IsZero reports whether b has no family at all.
@@ -129,42 +169,55 @@ func (b Blocks) Equal(c Blocks) bool {
 	})
 }
 
+// Clone returns a copy that shares no memory with b. Only what a [Decoder]
+// returned needs it.
+func (b Blocks) Clone() Blocks {
+	families := slices.Clone(b.families)
+	for i, f := range families {
+		families[i].addresses = slices.Clone(f.addresses)
+	}
+	return Blocks{families}
+}
+
 // Contains reports whether every address of p is in the family of p's
 // addresses without SAFI. It is false for an invalid prefix and for a family
 // that inherits, whose addresses b does not know. Host bits of p are ignored.
 // An IPv4-mapped IPv6 prefix is IPv6: it is never looked up among IPv4
 // addresses.
+//
+// Contains, ContainsAddr and ContainsRange take time logarithmic in the size of
+// b and do not allocate.
 func (b Blocks) Contains(p netip.Prefix) bool {
-	if !p.IsValid() {
-		return false
-	}
-	family := Family{AFI: IPv6}
-	if p.Addr().Is4() {
-		family.AFI = IPv4
-	}
-	f, ok := b.family(family)
-	return ok && f.addresses.covers(fromPrefix(p.Masked()))
+	return p.IsValid() && b.contains(p.Addr(), fromPrefix(p.Masked()))
 }
 
-// Covers reports whether every resource of c is one of b's too, family by
-// family: addresses with a SAFI are only covered by addresses with the same
-// SAFI. It is false if b or c inherits in any family, since what that is
-// depends on certificates not at hand: resolve with [VerifiedBlocks] first.
-// It takes time linear in the size of both and does not allocate.
-func (b Blocks) Covers(c Blocks) bool {
-	if b.Inherits() || c.Inherits() {
-		return false
-	}
-	for _, g := range c.families {
-		f, ok := b.family(g.Family)
-		if !ok {
-			return false
+// ContainsAddr is [Blocks.Contains] of one address, whose zone is ignored.
+func (b Blocks) ContainsAddr(a netip.Addr) bool {
+	return a.IsValid() && b.contains(a, addressSpan{fromAddr(a), fromEnd(a)})
+}
+
+// ContainsRange is [Blocks.Contains] of a range. It is false unless the ends of
+// r are of one family and in order.
+func (b Blocks) ContainsRange(r Range) bool {
+	return r.valid() && b.contains(r.From, addressSpan{fromAddr(r.From), fromEnd(r.To)})
+}
+
+// contains reports whether s is in the family of a without SAFI.
+func (b Blocks) contains(a netip.Addr, s addressSpan) bool {
+	f, ok := b.family(familyOf(a))
+	return ok && f.addresses.covers(s)
+}
+
+// Families yields the families of b in ascending order, and whether each
+// inherits.
+func (b Blocks) Families() iter.Seq2[Family, bool] {
+	return func(yield func(Family, bool) bool) {
+		for _, f := range b.families {
+			if !yield(f.Family, f.inherit) {
+				return
+			}
 		}
-		if _, found := f.addresses.missing(g.addresses); found {
-			return false
-		}
 	}
-	return true
 }
 
 // Ranges yields the address ranges of the families without SAFI, IPv4 first,
@@ -173,16 +226,30 @@ func (b Blocks) Covers(c Blocks) bool {
 func (b Blocks) Ranges() iter.Seq[Range] {
 	return func(yield func(Range) bool) {
 		for _, f := range b.families {
-			if f.SAFI != 0 {
-				continue
-			}
-			for _, s := range f.addresses {
-				if !yield(f.toRange(s)) {
-					return
-				}
+			if f.SAFI == 0 && !f.ranges(yield) {
+				return
 			}
 		}
 	}
+}
+
+// FamilyRanges is [Blocks.Ranges] of one family, with or without SAFI.
+func (b Blocks) FamilyRanges(f Family) iter.Seq[Range] {
+	return func(yield func(Range) bool) {
+		if g, ok := b.family(f); ok {
+			g.ranges(yield)
+		}
+	}
+}
+
+// ranges yields the ranges of f, and reports whether to go on.
+func (f familyBlocks) ranges(yield func(Range) bool) bool {
+	for _, s := range f.addresses {
+		if !yield(f.toRange(s)) {
+			return false
+		}
+	}
+	return true
 }
 
 // Prefixes yields the fewest prefixes that make up the families without SAFI,
@@ -196,7 +263,7 @@ func (b Blocks) Prefixes() iter.Seq[netip.Prefix] {
 			for _, s := range f.addresses {
 				for p := range s.prefixes() {
 					n, _ := p.prefixBits()
-					if !yield(netip.PrefixFrom(f.toRange(p).From, n)) {
+					if !yield(netip.PrefixFrom(f.toAddr(p.lo), n)) {
 						return
 					}
 				}
@@ -216,33 +283,49 @@ func (b Blocks) family(f Family) (familyBlocks, bool) {
 	return familyBlocks{}, false
 }
 
-// toRange converts a span of this family.
-func (f Family) toRange(s span) Range {
-	if f.AFI == IPv4 {
-		lo, hi := s.lo.bytes(), s.hi.bytes()
-		return Range{netip.AddrFrom4([4]byte(lo[:4])), netip.AddrFrom4([4]byte(hi[:4]))}
+// familyOf is the family without SAFI that a is of.
+func familyOf(a netip.Addr) Family {
+	if a.Is4() {
+		return Family{AFI: IPv4}
 	}
-	return Range{netip.AddrFrom16(s.lo.bytes()), netip.AddrFrom16(s.hi.bytes())}
+	return Family{AFI: IPv6}
 }
 
-// fromAddr converts an address. The bits below an IPv4 address are ones in the
-// end of a span and zeros in its start.
-func fromAddr(a netip.Addr, end bool) uint128 {
-	if !a.Is4() {
-		return loadUint128(a.As16())
-	}
-	var b [16]byte
-	a4 := a.As4()
-	copy(b[:], a4[:])
-	u := loadUint128(b)
-	if end {
-		u = u.or(lowBits(96))
-	}
-	return u
+// toRange converts a span of this family.
+func (f Family) toRange(s addressSpan) Range {
+	return Range{f.toAddr(s.lo), f.toAddr(s.hi)}
 }
+
+func (f Family) toAddr(a address) netip.Addr {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], a.hi)
+	binary.BigEndian.PutUint64(b[8:], a.lo)
+	if f.AFI == IPv4 {
+		return netip.AddrFrom4([4]byte(b[:4]))
+	}
+	return netip.AddrFrom16(b)
+}
+
+// fromAddr converts an address, which is the first of a span: the bits below an
+// IPv4 address are zeros.
+func fromAddr(a netip.Addr) address {
+	if !a.Is4() {
+		return loadAddress(a.As16())
+	}
+	a4 := a.As4()
+	return address{uint64(binary.BigEndian.Uint32(a4[:])) << 32, 0}
+}
+
+// fromEnd converts the last address of a span: the bits below an IPv4 address
+// are ones.
+func fromEnd(a netip.Addr) address { return fromAddr(a).or(hostBits(a.BitLen())) }
 
 // fromPrefix converts a valid prefix without host bits.
-func fromPrefix(p netip.Prefix) span {
-	lo := fromAddr(p.Addr(), false)
-	return span{lo, lo.or(lowBits(128 - p.Bits()))}
+func fromPrefix(p netip.Prefix) addressSpan {
+	lo := fromAddr(p.Addr())
+	return addressSpan{lo, lo.or(hostBits(p.Bits()))}
+}
+
+func loadAddress(b [16]byte) address {
+	return address{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
 }

@@ -33,6 +33,17 @@ func DUIDName(duid []byte) (string, error) {
 	return hex.EncodeToString(name), err
 }
 
+// DUIDOfName is the reverse of [DUIDName] for the names that are a DUID written
+// out. ok is false for all others: for the 64 digits of a digest, from which no
+// way leads back (compare with [NamesDUID]), and for what names no DUID.
+func DUIDOfName(commonName string) (duid []byte, ok bool) {
+	duid, err := hex.DecodeString(commonName)
+	if err != nil || len(duid) < minDUID || len(duid) > maxVerbatimDUID {
+		return nil, false
+	}
+	return duid, true
+}
+
 // NamesDUID reports whether commonName is the name that [DUIDName] gives duid,
 // in hex digits of either case. It is false for a duid that has no name.
 func NamesDUID(commonName string, duid []byte) bool {

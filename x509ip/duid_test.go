@@ -30,6 +30,11 @@ func TestDUIDName(t *testing.T) {
 			require.Equal(t, tt.want, name)
 			require.True(t, NamesDUID(name, tt.duid))
 			require.True(t, NamesDUID(strings.ToUpper(name), tt.duid), "upper case")
+			back, ok := DUIDOfName(strings.ToUpper(name))
+			require.Equal(t, len(tt.duid) <= 31, ok, "a digest leads back to nothing")
+			if ok {
+				require.Equal(t, tt.duid, back)
+			}
 			require.False(t, NamesDUID(name, duidLL[1:]), "another DUID")
 			require.False(t, NamesDUID(name+"0", tt.duid), "odd number of digits")
 			require.False(t, NamesDUID(name+"00", tt.duid), "an octet more")
@@ -63,4 +68,12 @@ func TestDUIDNameCannotBeForged(t *testing.T) {
 	forged, err := hex.DecodeString(name)
 	require.NoError(t, err)
 	require.False(t, NamesDUID(name, forged))
+}
+
+func TestDUIDOfNameRefuses(t *testing.T) {
+	for _, name := range []string{"", "0001", "router1", "00030001020", strings.Repeat("ab", 32), strings.Repeat("ab", 33), " 0001ff"} {
+		duid, ok := DUIDOfName(name)
+		require.False(t, ok, "%q", name)
+		require.Nil(t, duid)
+	}
 }

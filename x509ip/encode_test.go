@@ -119,9 +119,8 @@ func TestAppendBinaryOfNothing(t *testing.T) {
 }
 
 func TestAppendBinaryTooLarge(t *testing.T) {
-	const octets = 3 + 16 // of a prefix that is one address
 	one := fromPrefix(netip.MustParsePrefix("2001:db8::1/128"))
-	spans := slices.Repeat(set{one}, maxDER/octets+1)
+	spans := slices.Repeat(addressSet{one}, MaxElements+1)
 	dst := []byte("as it came")
 	out, err := Blocks{[]familyBlocks{{Family: Family{AFI: IPv6}, addresses: spans}}}.AppendBinary(dst)
 	require.ErrorIs(t, err, ErrTooLarge)

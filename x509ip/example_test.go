@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"fmt"
 	"log"
@@ -110,6 +111,76 @@ func ExampleFromPrefixes() {
 	// 10.0.1.0/24
 	// 10.0.2.0/24
 	// 2001:db8:0:200::/55
+}
+
+func ExampleParseText() {
+	pool, err := x509ip.ParseText("2001:db8::/32, 10.0.0.9-10.0.0.20, 10.0.0.0-10.0.0.8, IPv6 (SAFI 2) inherit")
+	fmt.Println(pool, err)
+	_, err = x509ip.ParseText("2001:db8::/32, 10.0.0.1/8")
+	fmt.Println(err)
+	// Output:
+	// 10.0.0.0-10.0.0.20, 2001:db8::/32, IPv6 (SAFI 2) inherit <nil>
+	// element at offset 15: forbidden value: prefix has host bits set
+}
+
+func ExampleParseLenient() {
+	// Two prefixes that should have been one.
+	der := []byte{
+		0x30, 0x10,
+		0x30, 0x0e, 0x04, 0x02, 0x00, 0x01, 0x30, 0x08, 0x03, 0x02, 0x00, 0x0a, 0x03, 0x02, 0x00, 0x0b,
+	}
+	_, err := x509ip.Parse(der)
+	fmt.Println("strict:", err)
+	b, deviations, err := x509ip.ParseLenient(der)
+	fmt.Println("lenient:", b, deviations, err)
+	// Output:
+	// strict: IPAddressOrRange at offset 14: not canonical: elements not merged
+	// lenient: 10.0.0.0/7 [IPAddressOrRange at offset 14: not canonical: elements not merged] <nil>
+}
+
+func ExampleDecoder() {
+	one, _ := x509ip.FromPrefixes(netip.MustParsePrefix("2001:db8::/32"))
+	der, _ := one.MarshalBinary()
+	var d x509ip.Decoder
+	for range 3 {
+		b, err := d.Parse(der) // allocates the first time only
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(b)
+	}
+	// Output:
+	// 2001:db8::/32
+	// 2001:db8::/32
+	// 2001:db8::/32
+}
+
+func ExampleBlocks_Difference() {
+	pool, _ := x509ip.ParseText("2001:db8::/32")
+	delegated, _ := x509ip.ParseText("2001:db8::/34, 2001:db8:8000::/33")
+	free, err := pool.Difference(delegated)
+	fmt.Println(free, err)
+	// Output: 2001:db8:4000::/34 <nil>
+}
+
+func ExampleReconsiderPath() {
+	certificate := func(blocks string) *x509.Certificate {
+		b, _ := x509ip.ParseText(blocks)
+		e, _ := b.ExtensionV2()
+		return &x509.Certificate{
+			Extensions:        []pkix.Extension{e},
+			PolicyIdentifiers: []asn1.ObjectIdentifier{x509ip.OIDResourcePolicyV2()},
+		}
+	}
+	held, overclaims, err := x509ip.ReconsiderPath([]*x509.Certificate{
+		certificate("192.0.2.0/24, 198.51.100.0/24"),
+		certificate("192.0.2.0/24"),
+	})
+	fmt.Println(held, err)
+	fmt.Println("overclaims:", overclaims)
+	// Output:
+	// 192.0.2.0/24 <nil>
+	// overclaims: [certificate at depth 0: 198.51.100.0/24]
 }
 
 func ExampleBlocks_Covers() {

@@ -217,11 +217,11 @@ func TestParseAllocations(t *testing.T) {
 func TestParseMemoryIsBoundedByInput(t *testing.T) {
 	elements := bytes.Repeat([]byte{tagBitString, 0}, 20)
 	der := ipv4(elements)
-	families, n := count(der, element{content: 2, end: len(der)})
+	families, n := (&reader{der: der}).count(element{content: 2, end: len(der)})
 	require.Equal(t, 1, families)
 	require.Equal(t, 20, n)
 	for end := range der {
-		families, n := count(der[:end], element{content: 2, end: end})
+		families, n := (&reader{der: der[:end]}).count(element{content: 2, end: end})
 		require.LessOrEqual(t, families+n, len(der)/2)
 	}
 }
@@ -230,4 +230,51 @@ func TestErrorHasNoContents(t *testing.T) {
 	_, err := Parse(ipv4(bitString(0, 0xde, 0xad), bitString(0, 0xbe, 0xef)))
 	require.EqualError(t, err, "IPAddressOrRange at offset 15: not canonical: elements overlap or are out of order")
 	require.ErrorIs(t, err, wire.ErrNotCanonical)
+}
+
+func TestDecoder(t *testing.T) {
+	var d Decoder
+	first, err := d.Parse(unhex(t, ipv6AndSAFI1))
+	require.NoError(t, err)
+	kept := first.Clone()
+	for _, v := range vectors(t) {
+		got, err := d.Parse(v.der(t))
+		want, wantErr := Parse(v.der(t))
+		require.Equal(t, wantErr, err, v.Name)
+		require.True(t, got.Equal(want), v.Name)
+	}
+	require.Equal(t, "2001:db8:1::/48, 2001:db8:2::/48 (SAFI 1)", kept.String(), "a clone stays as it is")
+}
+
+func TestDecoderAllocatesNothing(t *testing.T) {
+	for _, n := range []int{1, 10, 5000} {
+		b, err := FromPrefixes(scattered(n)...)
+		require.NoError(t, err)
+		der, err := b.MarshalBinary()
+		require.NoError(t, err)
+		var d Decoder
+		require.Zero(t, testing.AllocsPerRun(10, func() {
+			if _, err := d.Parse(der); err != nil {
+				t.Fatal(err)
+			}
+		}), "%d blocks", n)
+	}
+}
+
+func TestParseLimitsElements(t *testing.T) {
+	// Addresses with a gap between any two.
+	elements := func(n int) []byte {
+		var all []byte
+		for i := range n {
+			all = append(all, bitString(0, 10, byte(i>>15), byte(i>>7), byte(i<<1))...)
+		}
+		return der(tagSequence, der(tagSequence, addressFamily(0, 1), der(tagSequence, all)))
+	}
+	b, err := Parse(elements(MaxElements))
+	require.NoError(t, err)
+	_, err = b.MarshalBinary()
+	require.NoError(t, err)
+	_, err = Parse(elements(MaxElements + 1))
+	require.ErrorIs(t, err, ErrTooLarge)
+	requireParseError(t, elements(MaxElements+1), err)
 }

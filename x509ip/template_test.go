@@ -26,12 +26,6 @@ func extension(c *x509.Certificate, oid asn1.ObjectIdentifier) (found, critical 
 	return false, false
 }
 
-var (
-	oidBasicConstraints = asn1.ObjectIdentifier{2, 5, 29, 19}
-	oidKeyUsage         = asn1.ObjectIdentifier{2, 5, 29, 15}
-	oidExtKeyUsage      = asn1.ObjectIdentifier{2, 5, 29, 37}
-)
-
 func keyID(t testing.TB, key *ecdsa.PublicKey) []byte {
 	t.Helper()
 	point, err := key.Bytes() // what the BIT STRING of an ECDSA key holds

@@ -88,13 +88,15 @@ func TestVerify(t *testing.T) {
 	})
 	t.Run("another critical extension", func(t *testing.T) {
 		c := *leaf
-		c.UnhandledCriticalExtensions = append(slices.Clone(c.UnhandledCriticalExtensions), asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 8})
+		c.UnhandledCriticalExtensions = append(slices.Clone(c.UnhandledCriticalExtensions), asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 9})
 		_, err := Verify(&c, options(nil))
 		require.ErrorAs(t, err, new(x509.UnhandledCriticalExtension))
 	})
 	t.Run("misuse", func(t *testing.T) {
 		_, err := Verify(leaf, options(func(o *VerifyOptions) { o.CurrentTime = time.Time{} }))
 		require.ErrorContains(t, err, "CurrentTime")
+		_, err = Verify(leaf, options(func(o *VerifyOptions) { o.Profile = 99 }))
+		require.ErrorContains(t, err, "profile")
 		_, err = Verify(nil, options(nil))
 		require.ErrorContains(t, err, "nil certificate")
 		_, err = Verify(leaf, options(func(o *VerifyOptions) { o.Roots = []*x509.Certificate{nil} }))

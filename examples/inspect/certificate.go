@@ -19,9 +19,9 @@ import (
 	"dhcpsec.example/x509ip"
 )
 
-// decodeCertificates is for one certificate in DER, or one or more in PEM. A
-// chain, leaf first, is also checked for nested resources (RFC 3779 section
-// 2.3). An IP address delegation extension that is malformed or not canonical
+// decodeCertificates is for one certificate in DER, or one or more in PEM. Of a
+// chain, leaf first, it tells who holds what, who narrows what, and whether the
+// resources nest (RFC 3779 sections 2.3 and 3.3, RFC 8360). An IP address delegation extension that is malformed or not canonical
 // is an error, with its offset in the certificate's DER.
 func decodeCertificates(b []byte) (string, []byte, error) {
 	ders, err := splitPEM(b)
@@ -42,13 +42,67 @@ func decodeCertificates(b []byte) (string, []byte, error) {
 		texts = append(texts, text)
 	}
 	if len(chain) > 1 {
-		verdict := "nested, up to the last certificate"
-		if err := x509ip.VerifyPath(chain); err != nil {
-			verdict = oneLine(err.Error())
-		}
-		texts = append(texts, "resources along the chain: "+verdict)
+		texts = append(texts, describeChain(chain))
 	}
 	return strings.Join(texts, "\n\n"), bytes.Join(ders, nil), nil
+}
+
+// maxChain bounds the work on one chain, which is quadratic in its length.
+const maxChain = 32
+
+// describeChain is what each certificate holds, the trust anchor first, and the
+// verdict on the chain.
+func describeChain(chain []*x509.Certificate) string {
+	if len(chain) > maxChain {
+		return fmt.Sprintf("resources along the chain: more than %d certificates", maxChain)
+	}
+	var text strings.Builder
+	text.WriteString("who holds what, the trust anchor first:\n")
+	var issuer x509ip.Resources
+	for depth := len(chain) - 1; depth >= 0; depth-- {
+		held, overclaims, err := x509ip.ReconsiderPath(chain[depth:])
+		if err != nil {
+			break // the verdict says it
+		}
+		fmt.Fprintf(&text, "  %d %s: %s\n", depth, oneLine(chain[depth].Subject.String()), held)
+		if depth < len(chain)-1 {
+			fmt.Fprintf(&text, "    %s\n", describeNarrowing(issuer, held))
+		}
+		for _, over := range overclaims {
+			if over.Depth == 0 { // counted from this certificate
+				fmt.Fprintf(&text, "    claims, and does not hold: %s\n", over.Resources)
+			}
+		}
+		issuer = held
+	}
+	for depth := range len(chain) - 1 {
+		err := chain[depth].CheckSignatureFrom(chain[depth+1])
+		if err == nil && !bytes.Equal(chain[depth].RawIssuer, chain[depth+1].RawSubject) {
+			err = errors.New("the names differ")
+		}
+		if err != nil {
+			fmt.Fprintf(&text, "certificate %d was not issued by the next: %s\n", depth, oneLine(err.Error()))
+		}
+	}
+	verdict := "nested, up to the last certificate"
+	if _, _, err := x509ip.ReconsiderPath(chain); err != nil {
+		verdict = oneLine(err.Error())
+	}
+	return text.String() + "\nresources along the chain: " + verdict
+}
+
+// describeNarrowing is what of its issuer's resources a certificate leaves out.
+func describeNarrowing(issuer, held x509ip.Resources) string {
+	blocks, err1 := issuer.Blocks.Difference(held.Blocks)
+	numbers, err2 := issuer.ASIdentifiers.Difference(held.ASIdentifiers)
+	rest := x509ip.Resources{Blocks: blocks, ASIdentifiers: numbers}
+	switch {
+	case errors.Join(err1, err2) != nil: // impossible: what is held does not inherit
+		return "narrowing not known"
+	case blocks.IsZero() && numbers.IsZero():
+		return "all that its issuer holds"
+	}
+	return "narrowed: without " + rest.String()
 }
 
 // splitPEM is the DER of each certificate in b, which is b itself if b is not PEM.
@@ -81,13 +135,17 @@ func decodeCertificate(der []byte) (*x509.Certificate, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	resources := "none"
-	blocks, err := x509ip.FromCertificate(cert)
-	switch {
-	case err == nil:
-		resources = blocks.String()
-	case !errors.Is(err, x509ip.ErrNoExtension):
-		return nil, "", wire.Shift(err, offsetOfBlocks(cert))
+	var resources x509ip.Resources
+	for _, e := range cert.Extensions {
+		switch {
+		case e.Id.Equal(x509ip.OIDIPAddrBlocks()), e.Id.Equal(x509ip.OIDIPAddrBlocksV2()):
+			resources.Blocks, err = x509ip.Parse(e.Value)
+		case e.Id.Equal(x509ip.OIDASIdentifiers()), e.Id.Equal(x509ip.OIDASIdentifiersV2()):
+			resources.ASIdentifiers, err = x509ip.ParseASIdentifiers(e.Value)
+		}
+		if err != nil {
+			return nil, "", wire.Shift(err, offsetOfValue(cert, e))
+		}
 	}
 	var text strings.Builder
 	fmt.Fprintf(&text, "subject: %s\n", oneLine(cert.Subject.String()))
@@ -101,23 +159,19 @@ func decodeCertificate(der []byte) (*x509.Certificate, string, error) {
 	return cert, text.String(), nil
 }
 
-// offsetOfBlocks is where the value of the IP address delegation extension
-// starts in the certificate's DER, or 0 if that cannot be told.
-func offsetOfBlocks(cert *x509.Certificate) int {
-	for _, extension := range cert.Extensions {
-		if !extension.Id.Equal(x509ip.OIDIPAddrBlocks()) {
-			continue
-		}
-		// Together with the identifier, the value is found in one place only.
-		whole, err := asn1.Marshal(pkix.Extension(extension))
-		if err != nil {
-			return 0
-		}
-		if at := bytes.Index(cert.Raw, whole); at >= 0 {
-			return at + len(whole) - len(extension.Value)
-		}
+// offsetOfValue is where the value of the extension starts in the certificate's
+// DER, or 0 if that cannot be told.
+func offsetOfValue(cert *x509.Certificate, extension pkix.Extension) int {
+	// Together with the identifier, the value is found in one place only.
+	whole, err := asn1.Marshal(extension)
+	if err != nil {
+		return 0
 	}
-	return 0
+	at := bytes.Index(cert.Raw, whole)
+	if at < 0 {
+		return 0
+	}
+	return at + len(whole) - len(extension.Value)
 }
 
 func describeKey(cert *x509.Certificate) string {

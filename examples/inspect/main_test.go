@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -290,6 +291,56 @@ func TestCertificateChainThatIsNotNested(t *testing.T) {
 	require.Zero(t, got.status, "what each certificate says can be read: %s", got.stderr)
 	require.Contains(t, got.stdout, "resources along the chain: ")
 	require.NotContains(t, got.stdout, "resources along the chain: nested")
+}
+
+// Who narrows what, and why it does not hold.
+func TestCertificateChainTellsWhoHoldsWhat(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	start := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	var parent *x509.Certificate
+	var ders [][]byte
+	for i, c := range []struct{ name, blocks, numbers string }{
+		{"anchor", "10.0.0.0/8, 2001:db8::/32", "AS1-10"},
+		{"isp", "10.0.0.0/9, IPv6 inherit", "AS inherit"},
+		{"customer", "2001:db8::/33", "none"},
+		{"router", "2001:db8:8000::/56", "none"},
+	} {
+		template := x509ip.Template{
+			PublicKey: key.Public(), Name: c.name, Authority: true, SerialNumber: big.NewInt(int64(i + 1)), NotBefore: start, NotAfter: start.AddDate(1, 0, 0),
+		}
+		require.NoError(t, template.Blocks.UnmarshalText([]byte(c.blocks)))
+		require.NoError(t, template.ASIdentifiers.UnmarshalText([]byte(c.numbers)))
+		cert, err := template.Certificate()
+		require.NoError(t, err)
+		if parent == nil {
+			parent = cert
+		}
+		der, err := x509.CreateCertificate(rand.Reader, cert, parent, key.Public(), key)
+		require.NoError(t, err)
+		parent = cert
+		ders = append([][]byte{der}, ders...)
+	}
+	got := inspect(toPEM(ders...), "-as", "certificate")
+	require.Zero(t, got.status, got.stderr)
+	require.Contains(t, got.stdout, "resources: 10.0.0.0/9, IPv6 inherit, AS inherit\n")
+	_, chain, found := strings.Cut(got.stdout, "who holds what, the trust anchor first:\n")
+	require.True(t, found)
+	require.Regexp(t, `^  3 .*CN=anchor: 10.0.0.0/8, 2001:db8::/32, AS1-10
+  2 .*CN=isp: 10.0.0.0/9, 2001:db8::/32, AS1-10
+    narrowed: without 10.128.0.0/9
+  1 .*CN=customer: 2001:db8::/33
+    narrowed: without 10.0.0.0/9, 2001:db8:8000::/33, AS1-10
+
+resources along the chain: certificate at depth 0: 2001:db8:8000::/56: resource not held by the issuer at depth 1
+$`, chain)
+
+	got = inspect(toPEM(ders[2:]...), "-as", "certificate")
+	require.Contains(t, got.stdout, "resources along the chain: nested")
+	got = inspect(toPEM(ders[0], ders[3]), "-as", "certificate")
+	require.Contains(t, got.stdout, "certificate 0 was not issued by the next: the names differ\n")
+	got = inspect(toPEM(slices.Repeat(ders[:1], maxChain+1)...), "-as", "certificate")
+	require.Contains(t, got.stdout, "more than 32 certificates")
 }
 
 // certificateWithBadBlocks is a certificate whose resources are not DER: in the
