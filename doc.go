@@ -13,7 +13,7 @@
 // of the module:
 //
 //	certopt    DHCPv6 options: CA pointer, public key, certificate, key proof, chain
-//	x509ip     RFC 3779 IP address blocks: codec, containment, path validation
+//	x509ip     RFC 3779 resources: codec, set algebra, path validation, issuing
 //	relayinfo  RFC 3046 Relay Agent Information (option 82), and what a relay
 //	           agent does with it
 //
