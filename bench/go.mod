@@ -7,6 +7,7 @@ replace dhcpsec.example => ../
 require (
 	dhcpsec.example v0.0.0-00010101000000-000000000000
 	github.com/google/gopacket v1.1.19
+	github.com/gopacket/gopacket v1.7.7
 	github.com/insomniacslk/dhcp v0.0.0-20260901064844-234b97448fae
 	github.com/stretchr/testify v1.12.1
 )
