@@ -133,7 +133,7 @@ const (
 	// Responder.
 
 	// ActionAssign: find an address and options for Assign. Answer with
-	// HandleAssigned, HandleRefused or HandleUnknown and ID.
+	// HandleAssigned or HandleRefused and ID.
 	ActionAssign
 	// ActionReply: Data is the answer. Give it to Relay.HandleServer, as coming
 	// from From, or send it To the relay agent.

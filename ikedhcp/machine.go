@@ -16,11 +16,13 @@ func (c *clock) advance(now time.Time) instant {
 	if c.epoch.IsZero() {
 		c.epoch = now
 	}
-	c.last = max(c.last, instant(now.Sub(c.epoch)))
+	c.last = max(c.last, c.instant(now))
 	return c.last
 }
 
-// time is the inverse of advance.
+func (c *clock) instant(t time.Time) instant { return instant(t.Sub(c.epoch)) }
+
+// time is the inverse of instant.
 func (c *clock) time(at instant) time.Time { return c.epoch.Add(time.Duration(at)) }
 
 // after is at plus d, and the end of time where that is beyond it.
