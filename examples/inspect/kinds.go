@@ -27,6 +27,7 @@ var kinds = []struct {
 	{"certificate", decodeCertificates},
 	{"dhcpv6", decodeDHCPv6},
 	{"certopt", decodeCertopt},
+	{"ikepayloads", decodeIKEPayloads},
 }
 
 // findKind is nil for a name that is no kind.
