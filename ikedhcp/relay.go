@@ -569,6 +569,9 @@ func (r *Relay) inform(s *sa, acts []Action) []Action {
 
 // lend empties the queue into a list that is valid until the next call.
 func (r *Relay) lend(f *flow) [][]byte {
+	if !f.holds() {
+		return nil
+	}
 	start := len(r.views)
 	for i := range f.queue.entries {
 		r.views = append(r.views, f.queue.message(i))
