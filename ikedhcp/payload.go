@@ -71,7 +71,9 @@ const (
 	MaxMessage = math.MaxUint16 - payloadHeaderLen
 )
 
-const critical = 0x80
+// FlagCritical is the C bit: who does not know the type of the payload must refuse
+// the whole request (RFC 7296 section 2.5).
+const FlagCritical uint8 = 0x80
 
 // Payload is one payload of a chain.
 type Payload struct {
@@ -79,35 +81,29 @@ type Payload struct {
 	// Next is the Next Payload field: the type of the payload that follows. In SK
 	// and SKF it is the type of the first payload inside (RFC 7296 section 3.14).
 	Next PayloadType
-	// Critical is the C bit: who does not know Type must refuse the whole request
-	// (RFC 7296 section 2.5).
-	Critical bool
-	// Reserved is the seven bits beside it: zero when sent, ignored when received.
-	Reserved uint8
+	// Flags is the C bit, and the seven bits of RESERVED: zero when sent, ignored
+	// when received.
+	Flags uint8
 	// Body is what follows the generic header. It aliases the chain.
 	Body []byte
 	// Offset is where the generic header begins, from the start of the chain.
 	Offset int
 }
 
+// Critical is whether the C bit is set.
+func (p Payload) Critical() bool { return p.Flags&FlagCritical != 0 }
+
 // AppendBinary appends the payload: generic header and Body. It fails with
-// [ErrTooLarge] if Body has over [MaxMessage] octets, and with [ErrValue] if
-// Reserved has more than seven bits.
+// [ErrTooLarge] if Body has over [MaxMessage] octets.
 func (p Payload) AppendBinary(b []byte) ([]byte, error) {
-	switch {
-	case len(p.Body) > MaxMessage:
+	if len(p.Body) > MaxMessage {
 		return b, ErrTooLarge
-	case p.Reserved >= critical:
-		return b, ErrValue
 	}
-	return appendPayload(b, p.Next, p.Critical, p.Reserved, p.Body), nil
+	return appendPayload(b, p.Next, p.Flags, p.Body), nil
 }
 
-func appendPayload(b []byte, next PayloadType, c bool, reserved uint8, body []byte) []byte {
-	if c {
-		reserved |= critical
-	}
-	b = append(b, uint8(next), reserved)
+func appendPayload(b []byte, next PayloadType, flags uint8, body []byte) []byte {
+	b = append(b, uint8(next), flags)
 	b = binary.BigEndian.AppendUint16(b, uint16(payloadHeaderLen+len(body)))
 	return append(b, body...)
 }
@@ -122,39 +118,44 @@ func appendPayload(b []byte, next PayloadType, c bool, reserved uint8, body []by
 // ErrTrailing. An SK or SKF payload is the last of its chain (RFC 7296 section
 // 3.14). It does not allocate unless there is an error.
 func Payloads(first PayloadType, chain []byte) iter.Seq2[Payload, error] {
-	return func(yield func(Payload, error) bool) {
-		next, at := first, 0
-		for next != NoNextPayload {
-			if len(chain)-at < payloadHeaderLen {
-				yield(Payload{}, wire.Errorf("generic payload header", at, ErrTruncated))
-				return
-			}
-			n := int(binary.BigEndian.Uint16(chain[at+2:]))
-			if n < payloadHeaderLen {
-				yield(Payload{}, wire.Errorf("Payload Length", at+2, ErrLength))
-				return
-			}
-			end := at + n
-			if end > len(chain) {
-				yield(Payload{}, wire.Errorf("Payload Length", at+2, ErrTruncated))
-				return
-			}
-			p := Payload{
-				Type: next, Next: PayloadType(chain[at]), Critical: chain[at+1]&critical != 0, Reserved: chain[at+1] &^ critical,
-				Body: chain[at+payloadHeaderLen : end : end], Offset: at,
-			}
-			if !yield(p, nil) {
-				return
-			}
-			at, next = end, p.Next
-			if p.Type == PayloadSK || p.Type == PayloadSKF {
-				break
-			}
+	return func(yield func(Payload, error) bool) { walk(first, chain, yield) }
+}
+
+// walk is Payloads. A Payload and an error are as much as the compiler passes in
+// registers; one more field would make the walk twice as slow.
+func walk(first PayloadType, chain []byte, yield func(Payload, error) bool) {
+	next, at := first, 0
+	for next != NoNextPayload {
+		rest := chain[at:]
+		if len(rest) < payloadHeaderLen {
+			yield(Payload{}, wire.Errorf("generic payload header", at, ErrTruncated))
+			return
 		}
-		if at < len(chain) {
-			yield(Payload{}, wire.Errorf("payload chain", at, ErrTrailing))
+		n := int(binary.BigEndian.Uint16(rest[2:]))
+		if n < payloadHeaderLen || n > len(rest) {
+			yield(Payload{}, lengthError(at, n))
+			return
+		}
+		typ := next
+		next = PayloadType(rest[0])
+		if !yield(Payload{Type: typ, Next: next, Flags: rest[1], Body: rest[payloadHeaderLen:n:n], Offset: at}, nil) {
+			return
+		}
+		at += n
+		if typ == PayloadSK || typ == PayloadSKF {
+			break
 		}
 	}
+	if at < len(chain) {
+		yield(Payload{}, wire.Errorf("payload chain", at, ErrTrailing))
+	}
+}
+
+func lengthError(at, n int) error {
+	if n < payloadHeaderLen {
+		return wire.Errorf("Payload Length", at+2, ErrLength)
+	}
+	return wire.Errorf("Payload Length", at+2, ErrTruncated)
 }
 
 // VendorID is the body of the Vendor ID payload by which both ends announce that
@@ -271,7 +272,7 @@ func (c Codec) Messages(gate Gate, first PayloadType, chain []byte) iter.Seq2[[]
 				if err != nil {
 					p.Body = nil
 				}
-			case p.Critical && (p.Type < firstPayload || p.Type > lastPayload):
+			case p.Critical() && (p.Type < firstPayload || p.Type > lastPayload):
 				p.Body, err = nil, &CriticalError{Type: p.Type, Offset: p.Offset}
 			default:
 				continue
@@ -327,12 +328,16 @@ func (c Codec) AppendPayloads(dst []byte, gate Gate, dir Direction, first Payloa
 	} else {
 		dst[start+last] = uint8(c.payloadType())
 	}
+	var flags uint8
+	if c.Critical && dir == InRequest {
+		flags = FlagCritical
+	}
 	next := c.payloadType()
 	for i, m := range messages {
 		if i == len(messages)-1 {
 			next = NoNextPayload
 		}
-		dst = appendPayload(dst, next, c.Critical && dir == InRequest, 0, m)
+		dst = appendPayload(dst, next, flags, m)
 	}
 	return dst, first, nil
 }

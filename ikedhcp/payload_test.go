@@ -55,7 +55,7 @@ func messages(c Codec, gate Gate, first PayloadType, b []byte) (list [][]byte, e
 func TestPayloads(t *testing.T) {
 	first, b := chain(t,
 		Payload{Type: 35, Body: []byte("id")},
-		Payload{Type: 250, Critical: true, Reserved: 0x55},
+		Payload{Type: 250, Flags: 0xd5},
 		Payload{Type: DefaultPayloadType, Body: []byte("not looked at")},
 		Payload{Type: PayloadSK, Next: 41, Body: []byte("ciphertext")},
 	)
@@ -63,7 +63,7 @@ func TestPayloads(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, got, 4)
 	require.Equal(t, Payload{Type: 35, Next: 250, Body: []byte("id"), Offset: 0}, got[0])
-	require.Equal(t, Payload{Type: 250, Next: 200, Critical: true, Reserved: 0x55, Body: []byte{}, Offset: 6}, got[1])
+	require.Equal(t, Payload{Type: 250, Next: 200, Flags: 0xd5, Body: []byte{}, Offset: 6}, got[1])
 	require.Equal(t, PayloadType(41), got[3].Next, "RFC 7296 section 3.14: the first payload inside")
 	var again []byte
 	for _, p := range got {
@@ -125,8 +125,6 @@ func TestPayloadRefuses(t *testing.T) {
 	b, err := Payload{Body: make([]byte, MaxMessage+1)}.AppendBinary([]byte("before"))
 	require.ErrorIs(t, err, ErrTooLarge)
 	require.Equal(t, "before", string(b))
-	_, err = Payload{Reserved: 0x80}.AppendBinary(nil)
-	require.ErrorIs(t, err, ErrValue)
 	b, err = Payload{Body: make([]byte, MaxMessage)}.AppendBinary(nil)
 	require.NoError(t, err)
 	require.Equal(t, "\x00\x00\xff\xff", string(b[:4]), "the largest that there is")
@@ -179,7 +177,7 @@ func TestMessages(t *testing.T) {
 func TestCriticalPayloads(t *testing.T) {
 	discover := fromClient(1, dhcp4.Discover)
 	t.Run("unknown and critical is reported", func(t *testing.T) {
-		first, b := chain(t, Payload{Type: 47, Critical: true}, Payload{Type: 250, Critical: true}, Payload{Type: 200, Body: discover})
+		first, b := chain(t, Payload{Type: 47, Flags: FlagCritical}, Payload{Type: 250, Flags: FlagCritical}, Payload{Type: 200, Body: discover})
 		got, errs := messages(Codec{}, openGate, first, b)
 		require.Equal(t, []error{&CriticalError{Type: 250, Offset: 4}}, errs, "a critical payload of RFC 7296 is not unknown")
 		require.Equal(t, [][]byte{discover}, got, "the loop may go on, if the caller knows the type")
@@ -191,7 +189,7 @@ func TestCriticalPayloads(t *testing.T) {
 		require.Empty(t, errs)
 	})
 	t.Run("a critical DHCP payload is known", func(t *testing.T) {
-		first, b := chain(t, Payload{Type: 200, Critical: true, Body: discover})
+		first, b := chain(t, Payload{Type: 200, Flags: FlagCritical, Body: discover})
 		got, errs := messages(Codec{}, openGate, first, b)
 		require.Empty(t, errs)
 		require.Len(t, got, 1)
@@ -202,8 +200,10 @@ func TestCriticalPayloads(t *testing.T) {
 			dir   Direction
 			want  byte
 		}{
-			{Codec{}, InRequest, 0}, {Codec{}, InResponse, 0},
-			{Codec{Critical: true}, InRequest, 0x80}, {Codec{Critical: true}, InResponse, 0},
+			{Codec{}, InRequest, 0},
+			{Codec{}, InResponse, 0},
+			{Codec{Critical: true}, InRequest, 0x80},
+			{Codec{Critical: true}, InResponse, 0},
 		} {
 			b, _, err := tc.codec.AppendPayloads(nil, openGate, tc.dir, NoNextPayload, nil, discover)
 			require.NoError(t, err)
@@ -239,7 +239,7 @@ func TestVendorIDGate(t *testing.T) {
 		got, errs := messages(Codec{}, Gate{}, first, b)
 		require.Empty(t, got)
 		require.Empty(t, errs)
-		first, b = chain(t, Payload{Type: 200, Critical: true, Body: discover})
+		first, b = chain(t, Payload{Type: 200, Flags: FlagCritical, Body: discover})
 		_, errs = messages(Codec{}, Gate{}, first, b)
 		require.Equal(t, []error{&CriticalError{Type: 200}}, errs)
 

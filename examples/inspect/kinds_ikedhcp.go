@@ -34,11 +34,11 @@ func decodeIKEPayloads(b []byte) (string, []byte, error) {
 			return "", nil, wire.Shift(err, firstLen)
 		}
 		line := fmt.Sprintf("%v, %d octets", p.Type, len(p.Body))
-		if p.Critical {
+		if p.Critical() {
 			line += ", critical"
 		}
-		if p.Reserved != 0 {
-			line += fmt.Sprintf(", reserved bits 0x%02x", p.Reserved)
+		if reserved := p.Flags &^ ikedhcp.FlagCritical; reserved != 0 {
+			line += fmt.Sprintf(", reserved bits 0x%02x", reserved)
 		}
 		if p.Type == ikedhcp.PayloadV && string(p.Body) == ikedhcp.VendorID {
 			line += ": DHCP payloads are understood"
