@@ -237,7 +237,12 @@ func (g *gateway) close(ctx context.Context, s *gatewaySA) {
 }
 
 func (g *gateway) perform(ctx context.Context, a ikedhcp.Action) {
-	s := g.sas[a.SPI]
+	s := g.sas[a.SPI] // nil if it is being closed: then there is nobody to tell
+	switch {
+	case s != nil, a.Kind == ikedhcp.ActionToServer, a.Kind == ikedhcp.ActionClearAddress:
+	default:
+		return
+	}
 	switch a.Kind {
 	case ikedhcp.ActionToServer:
 		g.seen.relayed(a.Data)
