@@ -49,9 +49,9 @@ func (ts TrafficSelector) String() string { return ts.Start.String() + "-" + ts.
 // Action is one thing the caller has to do for a machine. It is flat: Kind says
 // which of the other fields are set, and those not named there are zero.
 //
-// Actions are performed in the order given. Data, To and Messages are the
-// machine's: they are valid until the next call on that machine. Copy what must
-// live longer.
+// Actions are performed in the order given, all of them before the next call on
+// that machine: Data, To and Messages are the machine's, and valid until then. Copy
+// what must live longer. To may be the same slice in all of them: do not write to it.
 type Action struct {
 	Kind ActionKind
 

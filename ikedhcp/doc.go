@@ -107,6 +107,8 @@
 //     and DECLINE are relayed after that.
 //   - If there is no address SetupTime after authentication, requests are answered
 //     with INTERNAL_ADDRESS_FAILURE.
+//   - A client that asks for an address by CP and by DHCP at once is the caller's to
+//     refuse: the machines see the DHCP payloads only.
 //   - The U flag of sub-option 10 (RFC 5010) is 0: a payload does not show whether
 //     the client sent a unicast.
 //   - A client can ask a server for anything, also by another's client identifier.

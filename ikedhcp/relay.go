@@ -365,6 +365,9 @@ func (r *Relay) HandleTimeout(now time.Time, acts []Action) []Action {
 	return acts
 }
 
+// Len is the number of IKE SAs.
+func (r *Relay) Len() int { return r.count }
+
 // Stats counts what was ignored.
 func (r *Relay) Stats() Stats { return r.stats }
 

@@ -80,11 +80,11 @@ func (r *Relay) HandleIntercepted(now time.Time, src netip.AddrPort, dst netip.A
 	if !ok {
 		return acts, r.stats.drop(ReasonUnknownSA, nil)
 	}
-	if m.Type() == forceRenew && r.at(head).phase == phaseEstablished {
-		return r.forceRenew(at, r.at(head), &m, acts)
-	}
 	for i := head; i >= 0; i = r.at(i).nextAt {
 		s := r.at(i)
+		if m.Type() == forceRenew && s.phase == phaseEstablished {
+			return r.forceRenew(at, s, &m, acts)
+		}
 		t := r.asked(at, s, &m)
 		if t == nil {
 			continue

@@ -61,9 +61,6 @@ func newSATable() saTable {
 	return saTable{free: -1, spis: make(map[SPI]int32), owners: make(map[uint32]int32)}
 }
 
-// Len is the number of IKE SAs.
-func (t *saTable) Len() int { return t.count }
-
 func (t *saTable) at(i int32) *sa { return &t.chunks[i>>chunkBits][i&(chunkLen-1)] }
 
 // lookup is the SA that spi stands for, or nil.
