@@ -162,6 +162,23 @@ func TestClientRefuses(t *testing.T) {
 	}
 }
 
+func TestClientTakesEightMessagesAtOnce(t *testing.T) {
+	c := newHost(t)
+	c.ready()
+	c.established()
+	nine := make([][]byte, 9)
+	for i := range nine {
+		nine[i] = build(dhcp4.Header{Op: dhcp4.BootReply, XID: uint32(i)}, dhcp4.Offer)
+	}
+	acts, err := c.client.HandleInform(c.now, 1, nine, nil)
+	requireDrop(t, ReasonTooMany, err)
+	require.Len(t, acts, 1+8)
+	for i, a := range taken(acts)[1:] {
+		require.Equal(t, nine[i], a.Data, "in their order")
+	}
+	require.Equal(t, uint64(1), c.client.Stats()[ReasonTooMany])
+}
+
 func TestClientStartsAnewAfterClosed(t *testing.T) {
 	c := newHost(t)
 	_, err := c.client.Established(c.now, nil)

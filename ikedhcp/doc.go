@@ -92,7 +92,8 @@
 //     ciaddr, or in the option 50 of a DECLINE.
 //   - A reply has an effect only if it comes from a configured server, with our
 //     giaddr, and answers, by xid and chaddr, what its SA has asked. It answers once:
-//     an ACK or NAK ends the transaction, and ReplyTime does.
+//     an ACK or NAK ends the transaction, and ReplyTime does. If a REQUEST is for one
+//     server, by option 54, another server's ACK or NAK does not answer it.
 //   - The ACK to an INFORM never sets an address (K3.30 taken literally: INFORM is
 //     relayed). An ACK without option 51 is a lease that does not end.
 //   - A NAK takes no address away: it may be forged, and the lease ends by itself.

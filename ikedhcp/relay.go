@@ -522,7 +522,10 @@ func (r *Relay) ask(at instant, s *sa, m *dhcp4.Message) (*transaction, error) {
 			r.xids[key] = s.index
 		}
 	}
-	t.kind, t.until = m.Type(), at.after(r.cfg.ReplyTime)
+	t.kind, t.server, t.until = m.Type(), 0, at.after(r.cfg.ReplyTime)
+	if t.kind == dhcp4.Request {
+		t.server = serverID(m)
+	}
 	t.clientID = t.clientID[:0]
 	if r.cfg.ReleaseOnClose {
 		id, _ := m.Option(dhcp4.OptionClientIdentifier)

@@ -340,6 +340,25 @@ func TestRapidCommit(t *testing.T) {
 	require.Equal(t, []ActionKind{ActionSetAddress, ActionRespond}, kinds(g.reply(answerTo(relayed, dhcp4.ACK, here, rapid))))
 }
 
+// Of several servers, those that a REQUEST is not for should be silent (RFC 2131
+// section 3.1). Not all are.
+func TestTheServerThatWasNotChosenIsNotHeard(t *testing.T) {
+	sid := func(a netip.AddrPort) part { return addrOption(dhcp4.OptionServerIdentifier, a.Addr()) }
+	g := newGateway(t)
+	g.open(alice, "alice")
+	relayed := g.relayed(alice, fromClient(1, dhcp4.Request, sid(second)))
+	for _, typ := range []dhcp4.MessageType{dhcp4.NAK, dhcp4.ACK} {
+		_, err := g.tryReply(answerTo(relayed, typ, there)) // from the first server
+		requireDrop(t, ReasonUnanswerable, err)
+	}
+	h := dhcp4.Header{Op: dhcp4.BootReply, HType: 31, XID: 1, GIAddr: giaddr, YIAddr: here, CHAddr: parsed(relayed).CHAddr()}
+	info := option(dhcp4.OptionRelayAgentInfo, must(relayinfo.Find(relayed)).Bytes()...)
+	require.Equal(t, []ActionKind{ActionSetAddress, ActionRespond}, kinds(g.reply(build(h, dhcp4.ACK, sid(second), info))))
+
+	relayed = g.relayed(alice, fromClient(2, dhcp4.Request)) // for any
+	g.reply(answerTo(relayed, dhcp4.ACK, here))
+}
+
 func TestLeases(t *testing.T) {
 	t.Run("end", func(t *testing.T) {
 		g := newGateway(t)
@@ -374,6 +393,14 @@ func TestLeases(t *testing.T) {
 		require.Zero(t, only(t, acts, ActionSetAddress).Lease)
 		_, armed := g.relay.Deadline()
 		require.False(t, armed)
+	})
+	t.Run("for ever, if the ACK does not say", func(t *testing.T) {
+		g := newGateway(t)
+		g.open(alice, "alice")
+		relayed := g.relayed(alice, fromClient(1, dhcp4.Request))
+		h := dhcp4.Header{Op: dhcp4.BootReply, HType: 31, XID: 1, GIAddr: giaddr, YIAddr: here, CHAddr: parsed(relayed).CHAddr()}
+		info := option(dhcp4.OptionRelayAgentInfo, must(relayinfo.Find(relayed)).Bytes()...)
+		require.Zero(t, only(t, g.reply(build(h, dhcp4.ACK, info)), ActionSetAddress).Lease)
 	})
 	t.Run("a NAK changes nothing", func(t *testing.T) {
 		g := newGateway(t)
@@ -512,19 +539,39 @@ func TestLimits(t *testing.T) {
 		g.reply(answerTo(relayed, dhcp4.ACK, here))
 		g.relayed(bob, fromClient(1, dhcp4.Discover)) // there is room again
 	})
+	t.Run("a FORCERENEW too many", func(t *testing.T) {
+		g := newGateway(t, func(c *RelayConfig) { c.MaxTransactions = 1 })
+		g.leased(alice, "alice", here)
+		g.open(bob, "bob")
+		g.relayed(bob, fromClient(1, dhcp4.Discover))
+		_, err := g.intercepted(here, build(dhcp4.Header{Op: dhcp4.BootReply}, forceRenew))
+		requireDrop(t, ReasonTooMany, err)
+	})
+	t.Run("memory that many held replies took is not kept", func(t *testing.T) {
+		g := newGateway(t)
+		g.open(alice, "alice")
+		relayed := g.relayed(alice, fromClient(1, dhcp4.Discover))
+		g.wait(DefaultWaitTime)
+		for range DefaultMaxHeld {
+			g.reply(answerTo(relayed, dhcp4.Offer, here, option(224, make([]byte, 255)...), option(225, make([]byte, 255)...), option(226, make([]byte, 255)...)))
+		}
+		g.close(alice)
+		require.Len(t, g.relay.spare, 1)
+		require.LessOrEqual(t, cap(g.relay.spare[0].queue.buf), maxSpareBuf)
+	})
 	t.Run("transactions of one SA: the oldest gives way", func(t *testing.T) {
 		g := newGateway(t, func(c *RelayConfig) { c.XIDMap = true })
 		g.open(alice, "alice")
 		var relayed [][]byte
-		for xid := range uint32(maxOpen + 1) {
+		for _, xid := range []uint32{0, 1, 2, 3, 0, 4} {
 			relayed = append(relayed, only(t, g.request(alice, fromClient(xid, dhcp4.Discover)), ActionToServer).Data)
 			g.now = g.now.Add(time.Millisecond)
 		}
-		_, err := g.tryReply(answerTo(relayed[0], dhcp4.Offer, here))
+		_, err := g.tryReply(answerTo(relayed[1], dhcp4.Offer, here)) // the first was renewed by a retransmission
 		requireDrop(t, ReasonUnanswerable, err)
-		_, err = g.tryReply(without82(answerTo(relayed[0], dhcp4.Offer, here)))
+		_, err = g.tryReply(without82(answerTo(relayed[1], dhcp4.Offer, here)))
 		requireDrop(t, ReasonNoCircuit, err)
-		for _, r := range relayed[1:] {
+		for _, r := range relayed[2:] {
 			g.reply(without82(answerTo(r, dhcp4.Offer, here)))
 		}
 		require.Len(t, g.relay.xids, maxOpen)
@@ -559,7 +606,7 @@ func TestInterceptedRefuses(t *testing.T) {
 	}{
 		{"no DHCP message", []byte("?"), ReasonMalformed},
 		{"a request", fromClient(1, dhcp4.Discover), ReasonMessageType},
-		{"what is for a relay agent", build(reply, dhcp4.ACK, header(func(h *dhcp4.Header) { h.GIAddr = giaddr })), ReasonGIAddr},
+		{"what is for another relay agent", build(reply, dhcp4.ACK, header(func(h *dhcp4.Header) { h.GIAddr = here })), ReasonGIAddr},
 		{"half an option 82", build(reply, forceRenew, option(dhcp4.OptionRelayAgentInfo, 1, 9)), ReasonMalformed},
 		{"an option 82 in file, where it cannot be removed", overloaded, ReasonMalformed},
 		{"an answer to nothing", build(reply, dhcp4.ACK), ReasonUnanswerable},
@@ -571,6 +618,17 @@ func TestInterceptedRefuses(t *testing.T) {
 			requireDrop(t, tc.reason, err)
 		})
 	}
+}
+
+// A server may leave in a direct reply what the request had.
+func TestInterceptedIsStripped(t *testing.T) {
+	g := newGateway(t)
+	g.leased(alice, "alice", here)
+	relayed := g.relayed(alice, fromClient(9, dhcp4.Inform, ciaddr(here)))
+	reply := answerTo(relayed, dhcp4.ACK, netip.Addr{})
+	acts, err := g.intercepted(here, reply)
+	require.NoError(t, err)
+	require.Equal(t, [][]byte{direct(reply)}, only(t, acts, ActionRespond).Messages)
 }
 
 func TestRepliesWithoutAUsableCircuit(t *testing.T) {

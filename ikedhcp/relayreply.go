@@ -66,7 +66,7 @@ func (r *Relay) HandleIntercepted(now time.Time, src netip.AddrPort, dst netip.A
 	if err := r.parseReply(&m, src, pkt); err != nil {
 		return acts, err
 	}
-	if m.Relayed() {
+	if m.Relayed() && m.GIAddr() != r.cfg.GIAddr { // some servers leave it there
 		return acts, r.stats.drop(ReasonGIAddr, nil)
 	}
 	if _, err := relayinfo.Find(pkt); err != nil && !errors.Is(err, relayinfo.ErrAbsent) {
@@ -285,9 +285,7 @@ func (r *Relay) remember(s *sa, t *transaction, m *dhcp4.Message) {
 	l := s.lessee
 	l.htype, l.hlen, l.chaddr = t.htype, t.hlen, t.chaddr
 	l.clientID = append(l.clientID[:0], t.clientID...)
-	if id, _ := m.Option(dhcp4.OptionServerIdentifier); len(id) == 4 {
-		l.server = [4]byte(id)
-	}
+	l.server = serverID(m)
 }
 
 // release tells the server that the client of s does not need addr any more. Its
@@ -301,7 +299,7 @@ func (r *Relay) release(s *sa, addr uint32, acts []Action) []Action {
 		return acts // not possible: a parsed message had this chaddr
 	}
 	msg = append(msg, dhcp4.OptionMessageType, 1, byte(dhcp4.Release), dhcp4.OptionServerIdentifier, 4)
-	msg = append(msg, l.server[:]...)
+	msg = binary.BigEndian.AppendUint32(msg, l.server)
 	if len(l.clientID) > 0 {
 		msg = append(msg, dhcp4.OptionClientIdentifier, byte(len(l.clientID)))
 		msg = append(msg, l.clientID...)

@@ -36,7 +36,7 @@ type alias struct {
 type lessee struct {
 	htype, hlen uint8
 	chaddr      [dhcp4.MaxHLen]byte
-	server      [4]byte
+	server      uint32
 	clientID    []byte
 }
 
@@ -181,12 +181,17 @@ func keyOf(m *dhcp4.Message) transactionKey {
 type transaction struct {
 	transactionKey
 	kind     dhcp4.MessageType
+	server   uint32 // the server that a REQUEST is for, or 0
 	until    instant
 	clientID []byte // option 61, if it will be needed
 }
 
-// answeredBy reports whether a server sends reply for t.
+// answeredBy reports whether a server sends reply for t. There are servers that
+// send a NAK, or an ACK, for a REQUEST that accepts the offer of another one.
 func (t *transaction) answeredBy(reply *dhcp4.Message) bool {
+	if id := serverID(reply); t.server != 0 && id != 0 && id != t.server {
+		return false
+	}
 	switch reply.Type() {
 	case dhcp4.Offer:
 		return t.kind == dhcp4.Discover
@@ -200,6 +205,14 @@ func (t *transaction) answeredBy(reply *dhcp4.Message) bool {
 		return true
 	}
 	return false
+}
+
+// serverID is option 54, or 0.
+func serverID(m *dhcp4.Message) uint32 {
+	if id, _ := m.Option(dhcp4.OptionServerIdentifier); len(id) == 4 {
+		return binary.BigEndian.Uint32(id)
+	}
+	return 0
 }
 
 // find is the transaction with this key, or nil.

@@ -67,7 +67,7 @@ func (r *Relay) appendRecord(b []byte, s *sa) []byte {
 		return append(b, 0)
 	}
 	b = append(b, 1, l.htype, l.hlen)
-	b = append(append(b, l.chaddr[:]...), l.server[:]...)
+	b = binary.BigEndian.AppendUint32(append(b, l.chaddr[:]...), l.server)
 	b = append(b, byte(len(l.clientID)))
 	return append(b, l.clientID...)
 }
@@ -197,7 +197,7 @@ func restoreLessee(c *wire.Cursor) (*lessee, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &lessee{htype: b[0], hlen: b[1], chaddr: [dhcp4.MaxHLen]byte(b[2:]), server: [4]byte(b[2+dhcp4.MaxHLen:])}
+	l := &lessee{htype: b[0], hlen: b[1], chaddr: [dhcp4.MaxHLen]byte(b[2:]), server: binary.BigEndian.Uint32(b[2+dhcp4.MaxHLen:])}
 	if l.hlen > dhcp4.MaxHLen {
 		return nil, wire.Errorf("lessee hlen", start+1, wire.ErrValue)
 	}
