@@ -332,6 +332,79 @@ func FuzzRelayWire(f *testing.F) {
 	})
 }
 
+// FuzzResponder gives the octets to a Responder, whatever their giaddr, and answers
+// what it asks for.
+func FuzzResponder(f *testing.F) {
+	relayed := dhcp4.Header{Op: dhcp4.BootRequest, XID: 1, GIAddr: netip.MustParseAddr("192.0.2.1")}
+	// A DISCOVER with option 82, a client identifier and a list of parameters.
+	f.Add(ikedhcpMessage(relayed, dhcp4.Discover, 61, 3, 0, 'm', 'e', 55, 2, 6, 15, 82, 4, 1, 2, 0, 7))
+	// A REQUEST for the address that it will be given, by a client that accepts little.
+	f.Add(ikedhcpMessage(relayed, dhcp4.Request, 50, 4, 10, 0, 0, 1, 57, 2, 0, 1))
+	// A REQUEST for another address.
+	f.Add(ikedhcpMessage(relayed, dhcp4.Request, 50, 4, 10, 0, 0, 2))
+	// A RELEASE of no address.
+	f.Add(ikedhcpMessage(relayed, dhcp4.Release))
+	// A server-id override in option 82, and a REQUEST for that server.
+	f.Add(ikedhcpMessage(relayed, dhcp4.Request, 50, 4, 10, 0, 0, 1, 54, 4, 192, 0, 2, 9, 82, 6, 11, 4, 192, 0, 2, 9))
+	// A client identifier in two parts, of 256 octets together (RFC 3396).
+	f.Add(ikedhcpMessage(relayed, dhcp4.Discover, slices.Concat([]byte{61, 128}, make([]byte, 128), []byte{61, 128}, make([]byte, 128))...))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		server := netip.MustParseAddr("198.51.100.1")
+		s, err := ikedhcp.NewResponder(ikedhcp.ResponderConfig{ServerID: server})
+		require.NoError(t, err)
+		now := time.Unix(1_900_000_000, 0)
+		given := bytes.Clone(data)
+		acts, err := s.HandleMessage(now, data, nil)
+		requireIKEDHCPDrop(t, err)
+		if err != nil {
+			require.Empty(t, acts)
+			return
+		}
+		require.Len(t, acts, 1)
+		if acts[0].Kind != ikedhcp.ActionAssign {
+			require.True(t, acts[0].Address.Is4())
+			return
+		}
+		id, purpose := acts[0].ID, acts[0].Assign.Purpose
+		_, err = s.HandleMessage(now, data, nil)
+		requireIKEDHCPDrop(t, err)
+		require.Error(t, err, "a retransmission is asked for twice")
+		require.Equal(t, given, data, "input is not modified")
+
+		granted := ikedhcp.Assignment{
+			Address: netip.MustParseAddr("10.0.0.1"), Lease: time.Hour,
+			Options: []ikedhcp.Option{{Code: 1, Data: []byte{255, 255, 255, 0}}, {Code: 224, Data: make([]byte, 255)}, {Code: 225, Data: make([]byte, 255)}, {Code: 6, Data: make([]byte, 4)}},
+		}
+		acts, err = s.HandleAssigned(now, id, granted, nil)
+		require.NoError(t, err)
+		require.Len(t, acts, 1)
+		var q, m dhcp4.Message
+		require.NoError(t, q.Parse(data))
+		require.NoError(t, m.Parse(acts[0].Data))
+		require.Equal(t, dhcp4.BootReply, m.Op())
+		require.Equal(t, q.XID(), m.XID())
+		require.Equal(t, q.GIAddr(), m.GIAddr())
+		require.Equal(t, q.CHAddr(), m.CHAddr())
+		require.LessOrEqual(t, len(acts[0].Data), 1472)
+		switch purpose {
+		case ikedhcp.PurposeOffer:
+			require.Equal(t, dhcp4.Offer, m.Type())
+		case ikedhcp.PurposeInform:
+			require.Equal(t, dhcp4.ACK, m.Type())
+			require.Equal(t, netip.IPv4Unspecified(), m.YIAddr())
+		default:
+			require.Contains(t, []dhcp4.MessageType{dhcp4.ACK, dhcp4.NAK}, m.Type())
+		}
+		if info, err := relayinfo.Find(data); err == nil && len(info.Bytes()) <= relayinfo.MaxBody {
+			echo, err := relayinfo.Find(acts[0].Data)
+			require.NoError(t, err)
+			require.Equal(t, info.Bytes(), echo.Bytes(), "the echo of option 82")
+		}
+		_, armed := s.Deadline()
+		require.False(t, armed)
+	})
+}
+
 func requireIKEDHCPDrop(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

@@ -124,7 +124,8 @@
 // RFC 3203, 4039, 5010, 5107, 6842, 8357.
 //
 // Sentence 14 of section 3 of the draft is K3.14. Those that say what to do, and
-// the tests that hold them:
+// the tests that hold them; the others (K2.1, K3.5, K3.8, K3.25 and section 1) give
+// reasons:
 //
 //	K2.2   TestK2_2PacketsOfTheClientArePutIntoPayloads
 //	K2.3   TestK2_3PayloadsAreInIKEAuthWhileTheSAIsCreated
