@@ -98,15 +98,15 @@ const (
 	// perhaps none.
 	ActionRespond
 	// ActionRefuse: answer the request MessageID of IKE SA SPI, which is to be the
-	// end of IKE_AUTH, with the Notify INTERNAL_ADDRESS_FAILURE and no Child SA
-	// (RFC 7296 sections 2.21.2 and 3.15.4), and with Messages, perhaps none.
+	// end of IKE_AUTH, with the Notify INTERNAL_ADDRESS_FAILURE (36) and no Child
+	// SA (RFC 7296 sections 2.21.2 and 3.15.4), and with Messages, perhaps none.
 	ActionRefuse
 	// ActionInform: start an INFORMATIONAL exchange in IKE SA SPI with Messages.
 	// It queues behind requests under way.
 	ActionInform
 	// ActionSetAddress: Address is the client's behind IKE SA SPI for Lease.
 	// Narrow TSi to Selector; if what the client proposes does not contain it,
-	// the answer is TS_UNACCEPTABLE. It comes again when the lease is renewed.
+	// the answer is TS_UNACCEPTABLE (38). It comes again when the lease is renewed.
 	ActionSetAddress
 	// ActionClearAddress: Address is no longer the client's behind IKE SA SPI.
 	// Its Child SAs must carry no more traffic for it.

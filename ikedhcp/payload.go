@@ -187,8 +187,8 @@ func AppendVendorID(b []byte, next PayloadType) []byte {
 }
 
 // CriticalError reports a payload of unknown type with the C bit set. In a
-// request, it is answered with the Notify UNSUPPORTED_CRITICAL_PAYLOAD, whose data
-// is Type in one octet, and nothing of the request is processed (RFC 7296 section
+// request, it is answered with the Notify UNSUPPORTED_CRITICAL_PAYLOAD (1), whose
+// data is Type in one octet, and nothing of the request is processed (RFC 7296 section
 // 2.5). In a response the bit has no business, and the payload is skipped.
 type CriticalError struct {
 	Type   PayloadType

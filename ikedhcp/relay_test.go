@@ -223,6 +223,19 @@ func TestOption82ThatDoesNotFit(t *testing.T) {
 	only(t, g.reply(answerTo(relayed, dhcp4.Offer, here)), ActionRespond)
 }
 
+// A client may have no hardware address, only a client identifier.
+func TestAnEmptyChaddr(t *testing.T) {
+	g := newGateway(t, func(c *RelayConfig) { c.XIDMap, c.ReleaseOnClose = true, true })
+	g.open(alice, "alice")
+	g.open(bob, "bob")
+	none := header(func(h *dhcp4.Header) { h.CHAddr = nil })
+	toAlice := g.relayed(alice, fromClient(1, dhcp4.Request, none))
+	toBob := g.relayed(bob, fromClient(1, dhcp4.Request)) // the same xid, with a chaddr
+	require.Equal(t, bob, only(t, g.reply(without82(answerTo(toBob, dhcp4.ACK, there))), ActionRespond).SPI)
+	require.Equal(t, alice, only(t, g.reply(without82(answerTo(toAlice, dhcp4.ACK, here))), ActionRespond).SPI)
+	require.Empty(t, parsed(only(t, g.close(alice), ActionToServer).Data).CHAddr())
+}
+
 func TestEveryRequestIsAnsweredOnce(t *testing.T) {
 	t.Run("a retransmission is not answered twice", func(t *testing.T) {
 		g := newGateway(t)
