@@ -29,6 +29,7 @@ const (
 // AppendSnapshot appends what a restart must not lose: the SAs, whose they are,
 // their addresses and leases. What is under way is not part of it: requests that
 // wait, transactions, held replies. The client's retransmission starts those anew.
+// Of what happens to several SAs at the same time, the order may differ afterwards.
 // The clock given to the Relay must have been a wall clock.
 func (r *Relay) AppendSnapshot(b []byte) []byte {
 	b = append(b, snapshotHeader...)
