@@ -44,6 +44,8 @@ func TestSimulationOfGatewayAndClients(t *testing.T) {
 		w.settled = true
 		require.NoError(t, net.RunUntil(net.Now().Add(leaseTime)))
 		require.True(t, w.served(), "a renewal without trouble went wrong")
+		require.NoError(t, net.RunWhile(net.Now().Add(leaseTime), func() bool { return w.waits() }))
+		require.False(t, w.waits(), "an IKE request is without response")
 		w.closeAll()
 		require.NoError(t, net.RunUntil(net.Now().Add(5*time.Minute)))
 		require.Zero(t, w.gateway.relay.Len(), "SAs are left")
@@ -167,6 +169,11 @@ func (w *world) served() bool {
 		}
 	}
 	return true
+}
+
+// waits: an IKE request awaits its response.
+func (w *world) waits() bool {
+	return slices.ContainsFunc(w.clients, func(c *client) bool { return c.request != nil })
 }
 
 func (w *world) closeAll() {

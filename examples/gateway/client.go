@@ -52,7 +52,7 @@ const (
 )
 
 func newClient(ctx context.Context, n node, c config, g *gateway, clientID string, l *ladder, seen *observations) (*client, error) {
-	machine, err := ikedhcp.NewClient(ikedhcp.ClientConfig{PollTime: waitTime})
+	machine, err := ikedhcp.NewClient(ikedhcp.ClientConfig{PollTime: pollTime})
 	if err != nil {
 		return nil, err
 	}

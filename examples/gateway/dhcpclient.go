@@ -33,8 +33,9 @@ const (
 	dhcpRenewing
 )
 
-// retransmit is how long it waits for a reply.
-const retransmit = 2 * time.Second
+// retransmit is how long it waits for a reply: RFC 2131 section 4.1, of which this
+// is the first delay.
+const retransmit = 4 * time.Second
 
 // Deadline is when it sends again what has not been answered.
 func (d *dhcpClient) Deadline() (time.Time, bool) { return d.again, !d.again.IsZero() }

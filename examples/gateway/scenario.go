@@ -19,9 +19,12 @@ type config struct {
 	secrets map[string]string // of each identity
 }
 
-// late is how late replies are, when they are: after the response that they would
-// have been for, and before the client asks again.
-const late = waitTime + waitTime/2
+// late is how late replies are, when they are: well after the response that they
+// would have been for, and well before the client asks again, pollTime later.
+const (
+	late     = 2 * waitTime
+	pollTime = 4 * waitTime
+)
 
 // check is something that has to hold.
 type check struct {
