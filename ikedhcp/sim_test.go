@@ -17,7 +17,7 @@ import (
 	"dhcpsec.example/relayinfo"
 )
 
-// Four clients, a gateway and two DHCP servers live through five minutes in which
+// Four clients, a gateway and two DHCP servers, some of them Responders, live through five minutes in which
 // IKE and DHCP messages are lost, duplicated and reordered, the gateway crashes
 // and comes back with its last snapshot, a server forgets its leases, SAs are
 // rekeyed and closed, and somebody forges replies; then all is well. At each moment
@@ -103,6 +103,9 @@ func newWorld(net *sim.Net) *world {
 		s.out = net.Link(fmt.Sprint("from server ", i), faults, func(pkt []byte) { g.hearsServer(from, pkt) })
 		s.toClient = net.Link(fmt.Sprint("from server ", i, " to a client"), faults, func(pkt []byte) { g.hearsIntercepted(from, pkt) })
 		w.servers = append(w.servers, s)
+		if echo && net.Chance(0.4) {
+			s.respond()
+		}
 		g.config.Servers = append(g.config.Servers, from)
 		if net.Chance(0.3) {
 			net.After(net.Between(0, trouble), s.forget)
@@ -1000,6 +1003,9 @@ type server struct {
 	in       *sim.Link
 	out      *sim.Link // to giaddr
 	toClient *sim.Link
+
+	node      *sim.Node[ikedhcp.Action]
+	responder *ikedhcp.Responder // or nil
 }
 
 type serverLease struct {
@@ -1030,6 +1036,12 @@ func (s *server) hears(pkt []byte) {
 		s.net.Fail("the gateway sends a server %v, %v", &m, err)
 		return
 	}
+	if s.responder != nil {
+		s.input(func(now time.Time, acts []ikedhcp.Action) ([]ikedhcp.Action, error) {
+			return s.responder.HandleMessage(now, pkt, acts)
+		})
+		return
+	}
 	clientID, _ := m.Option(dhcp4.OptionClientIdentifier)
 	id := string(clientID)
 	var addr netip.Addr
@@ -1040,40 +1052,124 @@ func (s *server) hears(pkt []byte) {
 	if named && netip.AddrFrom4([4]byte(chosen)) != s.id {
 		return
 	}
-	l := s.leases[id]
 	switch m.Type() {
 	case dhcp4.Discover:
-		addr = l.addr
-		if !s.free(addr, id) {
-			i := slices.IndexFunc(s.pool, func(a netip.Addr) bool { return s.free(a, id) })
-			if i < 0 {
-				return
-			}
-			addr = s.pool[i]
+		if addr, ok := s.choose(id); ok {
+			s.reply(&m, dhcp4.Offer, addr)
 		}
-		s.reply(&m, dhcp4.Offer, addr)
 	case dhcp4.Request:
-		renewing := m.CIAddr() != netip.IPv4Unspecified()
-		if renewing {
+		if m.CIAddr() != netip.IPv4Unspecified() {
 			addr = m.CIAddr()
 		}
 		switch {
-		case s.free(addr, id) && (l.addr == addr || !s.net.Now().Before(l.end)):
-			s.leases[id] = serverLease{addr, s.net.Now().Add(leaseTime)}
+		case s.lease(id, addr):
 			s.reply(&m, dhcp4.ACK, addr)
 		case slices.Contains(s.pool, addr):
 			s.reply(&m, dhcp4.NAK, netip.Addr{})
 		}
 	case dhcp4.Release:
-		if l.addr == m.CIAddr() {
-			delete(s.leases, id)
-		}
+		s.release(id, m.CIAddr())
 	case dhcp4.Decline:
-		if l.addr == addr {
-			delete(s.leases, id)
-			s.declined[addr] = s.net.Now().Add(time.Minute)
-		}
+		s.decline(id, addr)
 	}
+}
+
+// choose is an address to offer.
+func (s *server) choose(id string) (netip.Addr, bool) {
+	if addr := s.leases[id].addr; s.free(addr, id) {
+		return addr, true
+	}
+	i := slices.IndexFunc(s.pool, func(a netip.Addr) bool { return s.free(a, id) })
+	if i < 0 {
+		return netip.Addr{}, false
+	}
+	return s.pool[i], true
+}
+
+// lease gives a client an address, if it may have it, and has no other one.
+func (s *server) lease(id string, addr netip.Addr) bool {
+	l := s.leases[id]
+	if !s.free(addr, id) || l.addr != addr && s.net.Now().Before(l.end) {
+		return false
+	}
+	s.leases[id] = serverLease{addr, s.net.Now().Add(leaseTime)}
+	return true
+}
+
+func (s *server) release(id string, addr netip.Addr) {
+	if s.leases[id].addr == addr {
+		delete(s.leases, id)
+	}
+}
+
+func (s *server) decline(id string, addr netip.Addr) {
+	if s.leases[id].addr == addr {
+		delete(s.leases, id)
+		s.declined[addr] = s.net.Now().Add(time.Minute)
+	}
+}
+
+// respond has the server be a Responder, which asks for its addresses.
+func (s *server) respond() {
+	s.node = sim.NewNode(s.net, "server "+s.id.String(), s.perform)
+	var err error
+	if s.responder, err = ikedhcp.NewResponder(ikedhcp.ResponderConfig{ServerID: s.id, AssignTime: 3 * time.Second}); err != nil {
+		s.net.Fail("%v", err)
+	}
+	s.node.Start(s.responder)
+}
+
+func (s *server) input(call func(now time.Time, acts []ikedhcp.Action) ([]ikedhcp.Action, error)) {
+	s.node.Input(func(now time.Time, acts []ikedhcp.Action) []ikedhcp.Action {
+		acts, err := call(now, acts)
+		if err != nil {
+			s.net.Logf("server %v: %v", s.id, err)
+		}
+		return acts
+	})
+}
+
+func (s *server) perform(a ikedhcp.Action) {
+	id, addr := string(a.Assign.ClientID), a.Address
+	switch a.Kind {
+	case ikedhcp.ActionAssign:
+		purpose, requested, wait := a.Assign.Purpose, a.Assign.Requested, s.net.Between(0, time.Second)
+		if s.faulty && s.net.Chance(0.1) {
+			wait = s.net.Between(time.Second, time.Minute) // and then nobody waits for it
+		}
+		s.node.After(wait, func() {
+			s.input(func(now time.Time, acts []ikedhcp.Action) ([]ikedhcp.Action, error) {
+				return s.assign(now, a.ID, purpose, id, requested, acts)
+			})
+		})
+	case ikedhcp.ActionReply:
+		if !slices.Equal(a.To, []netip.AddrPort{netip.AddrPortFrom(giaddr, 67)}) {
+			s.net.Fail("a reply goes to %v", a.To)
+		}
+		s.out.Send(a.Data)
+	case ikedhcp.ActionFree:
+		s.release(id, addr)
+	case ikedhcp.ActionDeclined:
+		s.decline(id, addr)
+	default:
+		s.net.Fail("a responder wants %v", a.Kind)
+	}
+}
+
+func (s *server) assign(now time.Time, aid ikedhcp.ID, purpose ikedhcp.Purpose, id string, requested netip.Addr, acts []ikedhcp.Action) ([]ikedhcp.Action, error) {
+	addr, ok := requested, false
+	switch {
+	case purpose == ikedhcp.PurposeOffer:
+		addr, ok = s.choose(id)
+	case !slices.Contains(s.pool, requested):
+		return acts, nil // another server's: nothing is said
+	default:
+		ok = s.lease(id, requested)
+	}
+	if !ok {
+		return s.responder.HandleRefused(now, aid, acts)
+	}
+	return s.responder.HandleAssigned(now, aid, ikedhcp.Assignment{Address: addr, Lease: leaseTime}, acts)
 }
 
 func (s *server) reply(to *dhcp4.Message, kind dhcp4.MessageType, addr netip.Addr) {
