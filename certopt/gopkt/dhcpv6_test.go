@@ -14,8 +14,9 @@ import (
 
 	"dhcpsec.example/certopt"
 	"dhcpsec.example/certopt/gopkt"
+	_ "dhcpsec.example/ikedhcp/gopkt" // gopacket panics if two layer types have one number
 	"dhcpsec.example/internal/dhcp6"
-	_ "dhcpsec.example/relayinfo/gopkt" // gopacket panics if two layer types have one number
+	_ "dhcpsec.example/relayinfo/gopkt"
 )
 
 func TestMain(m *testing.M) {

@@ -30,6 +30,7 @@ var kinds = []struct {
 	{"dhcpv4", decodeDHCPv4},
 	{"option82", decodeOption82},
 	{"pcap", decodePcap},
+	{"ikepayloads", decodeIKEPayloads},
 }
 
 // findKind is nil for a name that is no kind.
