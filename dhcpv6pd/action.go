@@ -144,7 +144,8 @@ const (
 	// ActionCommit: store that IAs are delegated to DUID until NotAfter at the
 	// latest, which leaves time for the answer. What is stored later for the same
 	// IA replaces what was stored before. Answer with HandleCommitted and ID; the
-	// Reply is sent after that.
+	// Reply is sent after that. With ID zero, for a lease that a client released a
+	// part of, no answer is awaited.
 	ActionCommit
 	// ActionForget: delete what an ActionCommit stored, or may have stored, for
 	// DUID and each of IAs.

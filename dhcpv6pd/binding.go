@@ -12,7 +12,7 @@ import (
 // addresses or delegated prefixes in an Identity Association" (RFC 8415 section 4.2).
 type binding struct {
 	client       clientID
-	registration clientID  // whose certificate covers it
+	registration clientID  // whose certificate covers it; zero: none does
 	prefixes     []Prefix  // with the lifetimes granted
 	since        time.Time // when these begin to count
 	end          time.Time // when the last of them ended for sure; zero is never
@@ -106,19 +106,26 @@ func (d *DelegatingRouter) release(now time.Time, t *transaction, acts []Action)
 		if b == nil {
 			continue
 		}
-		kept := slices.DeleteFunc(slices.Clone(b.prefixes), func(p Prefix) bool {
-			return slices.ContainsFunc(q.hints, func(h Prefix) bool { return h.Prefix == p.Prefix })
-		})
+		var kept, released []Prefix
+		for _, p := range b.prefixes {
+			if slices.ContainsFunc(q.hints, func(h Prefix) bool { return h.Prefix == p.Prefix }) {
+				released = append(released, p)
+			} else {
+				kept = append(kept, p)
+			}
+		}
 		switch {
-		case len(kept) == len(b.prefixes):
+		case len(released) == 0: // what it names is not the client's
 		case len(kept) == 0:
 			q.status = dhcp6.Success
 			acts = d.unbind(now, b, acts)
 		default:
 			q.status = dhcp6.Success
-			acts = d.disturb(now, b, acts)
-			acts = append(acts, Action{Kind: ActionFree, DUID: []byte(t.client.duid), IAs: []IA{{q.iaid, q.hints}}})
 			b.prefixes = kept
+			acts = d.disturb(now, b, acts)
+			acts = append(acts,
+				Action{Kind: ActionCommit, DUID: []byte(t.client.duid), IAID: q.iaid, IAs: []IA{{q.iaid, kept}}, NotAfter: until(b.since, d.reservation([]IA{{Prefixes: kept}}))},
+				Action{Kind: ActionFree, DUID: []byte(t.client.duid), IAs: []IA{{q.iaid, released}}})
 		}
 	}
 	return d.send(now, t, acts)

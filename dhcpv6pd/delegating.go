@@ -239,7 +239,12 @@ func (d *DelegatingRouter) Reclaim(now time.Time, duid []byte, iaid uint32, acts
 // Restore puts back, at start, a binding that ActionCommit stored: the prefixes
 // of one IA_PD, with the lifetimes they were granted, delegated until notAfter
 // (the zero time: for ever). One that ended meanwhile is an error, and so is one
-// that exists. The certificate is issued anew with the client's next message.
+// that exists.
+//
+// Of certificates and notifications from before, a new machine knows nothing: the
+// next message of the client has a certificate issued anew, and what was issued
+// before ends by itself with the delegation. The IDs of its actions begin anew, so
+// that answers to actions of the old machine must not reach it.
 func (d *DelegatingRouter) Restore(now time.Time, duid []byte, ia IA, notAfter time.Time) error {
 	now = d.begin(now)
 	client := clientID{string(duid), ia.IAID}
@@ -257,7 +262,7 @@ func (d *DelegatingRouter) Restore(now time.Time, duid []byte, ia IA, notAfter t
 	case len(d.bindings) >= d.cfg.MaxBindings:
 		return ErrFull
 	}
-	b := &binding{client: client, registration: client, prefixes: slices.Clone(ia.Prefixes), since: now, end: notAfter}
+	b := &binding{client: client, prefixes: slices.Clone(ia.Prefixes), since: now, end: notAfter}
 	if !notAfter.IsZero() {
 		b.since = notAfter.Add(-d.reservation([]IA{ia}))
 	}

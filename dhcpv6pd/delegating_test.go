@@ -539,6 +539,34 @@ func TestRFC8415_18_3_7_Release(t *testing.T) {
 	require.Zero(t, s.Bindings())
 }
 
+// Of two prefixes of one IA one is released, along with one of somebody else's.
+func TestReleaseOfAPartOfAnIA(t *testing.T) {
+	s := newServer(t, nil)
+	second := lifetime
+	second.Prefix = prefix("2001:db8:8000:200::/56")
+	acts := s.hears(asks(t, dhcp6.Request, 1, iaPD(1, 0, 0)))
+	acts = taken(must(s.HandleAllocated(s.now, only(t, acts, ActionAllocate).ID, []IA{{1, []Prefix{lifetime, second}}}, nil)))
+	commit := only(t, acts, ActionCommit)
+	s.commits(commit)
+
+	acts = s.hears(asks(t, dhcp6.Release, 2, iaPD(1, 0, 0, iaPrefix(pd56.String(), 0, 0), iaPrefix("2001:db8:dead::/56", 0, 0))))
+	require.Equal(t, []ActionKind{ActionCommit, ActionFree, ActionSend}, kinds(acts))
+	require.Equal(t, []IA{{1, []Prefix{second}}}, acts[0].IAs, "what is left is stored")
+	require.Zero(t, acts[0].ID, "nobody waits for it")
+	require.Equal(t, commit.NotAfter, acts[0].NotAfter)
+	require.Equal(t, []IA{{1, []Prefix{lifetime}}}, acts[1].IAs, "only what was the client's is freed")
+	m, _ := sent(t, s.hears(asks(t, dhcp6.Request, 3, iaPD(1, 0, 0))))
+	require.Equal(t, []netip.Prefix{second.Prefix}, prefixesOf(t, m)[1])
+}
+
+func TestNoCertificateForLessThanASecond(t *testing.T) {
+	s := newServer(t, case2)
+	s.now = start.Add(500 * time.Millisecond)
+	short := Prefix{Prefix: pd56, Valid: 400 * time.Millisecond}
+	acts := s.allocates(s.hears(asks(t, dhcp6.Request, 1, iaPD(1, 0, 0), bareKey(routerKey())))[0], short)
+	require.Equal(t, []ActionKind{ActionFree, ActionSend}, kinds(acts))
+}
+
 // RFC 8415 sections 16.2 to 16.9: what a server must discard.
 func TestRFC8415_16_ServerDiscards(t *testing.T) {
 	client, mine, other := option(dhcp6.OptionClientID, routerDUID), option(dhcp6.OptionServerID, serverDUID), option(dhcp6.OptionServerID, otherDUID)

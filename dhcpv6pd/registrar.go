@@ -501,6 +501,9 @@ func (r *Registrar) slack(now, notAfter time.Time) time.Duration {
 }
 
 func (r *Registrar) issue(now time.Time, g *registration, notAfter time.Time, acts []Action) []Action {
+	if !notAfter.After(now) { // less than a second is left
+		return r.fail(now, g, ErrExpired, acts)
+	}
 	r.await(now, g, false)
 	g.notAfter = notAfter
 	return append(acts, Action{

@@ -196,9 +196,17 @@ func (d *DelegatingRouter) certify(now time.Time, t *transaction, acts []Action)
 		}
 		return d.send(now, t, acts)
 	}
-	for i := range t.ias { // the allocation may have taken a while
-		if q := &t.ias[i]; q.bound && !t.renewal() {
-			q.granted = d.bindings[clientID{t.client.duid, q.iaid}].remaining(now)
+	for i := range t.ias {
+		q := &t.ias[i]
+		if !q.bound {
+			continue
+		}
+		b := d.bindings[clientID{t.client.duid, q.iaid}]
+		if b.registration == (clientID{}) { // restored
+			b.registration = t.client
+		}
+		if !t.renewal() {
+			q.granted = b.remaining(now) // the allocation may have taken a while
 		}
 	}
 	granted := t.granted()
@@ -267,16 +275,30 @@ func (d *DelegatingRouter) commit(now time.Time, t *transaction, o Outcome, acts
 // track of), and no certificate may stand for what is not delegated.
 func (d *DelegatingRouter) abandon(now time.Time, t *transaction, acts []Action) []Action {
 	d.close(t)
-	fresh := t.fresh()
-	if t.advertise || len(fresh) == 0 {
+	if t.advertise || t.step == stepAllocate {
 		return acts
 	}
-	acts = d.endRegistration(now, t.client, acts)
+	fresh := t.fresh()
+	if len(fresh) > 0 || d.stray(t) {
+		acts = d.endRegistration(now, t.client, acts)
+	}
+	if len(fresh) == 0 {
+		return acts
+	}
 	duid := []byte(t.client.duid)
 	if t.step == stepCommit {
 		acts = append(acts, Action{Kind: ActionForget, DUID: duid, IAs: fresh})
 	}
 	return append(acts, Action{Kind: ActionFree, DUID: duid, IAs: fresh})
+}
+
+// stray says that the registration of t is not the one that ends with its
+// bindings, so that a certificate made for t would be left behind.
+func (d *DelegatingRouter) stray(t *transaction) bool {
+	return slices.ContainsFunc(t.ias, func(q requestedIA) bool {
+		b := d.bindings[clientID{t.client.duid, q.iaid}]
+		return b != nil && b.registration != t.client
+	})
 }
 
 // endRegistration revokes what certifies a client, and abandons the transaction
