@@ -21,11 +21,11 @@
 //
 //	dhcpv6pd   requesting and delegating router (RFC 8415), and the
 //	           certificate's life beside anybody else's DHCPv6
-//	ikedhcp    DHCP over IKEv2: gateway relay, client, responder           (coming)
+//	ikedhcp    DHCP over IKEv2: payload codec, gateway relay, client, responder
 //	certreq    certificate enrolment by CMP (RFC 4210, RFC 4211)           (coming)
 //	certpath   SEND certification path messages (RFC 3971)                 (coming)
 //
-// Below certopt and relayinfo, gopkt has gopacket layers for captures.
+// Below certopt, relayinfo and ikedhcp, gopkt has gopacket layers for captures.
 //
 // Programs to copy from are below examples: each owns its sockets and is run by
 // its own tests.
