@@ -55,6 +55,9 @@ type Action struct {
 	Certificate []byte
 	Chain       [][]byte
 
+	// Link is the link-address of the relay agent nearest to the client, for the
+	// choice of a pool; the zero Addr if there is no relay agent.
+	Link netip.Addr
 	// Tentative says that an allocation only serves an Advertise.
 	Tentative bool
 	// Outcome says what came of a request for a certificate.
@@ -95,8 +98,8 @@ const (
 	// ActionEnroll: obtain a certificate from the certificate server at URI for
 	// subject DUID, public key Key and Prefixes, valid no longer than NotAfter.
 	// Answer with HandleEnrolled or HandleEnrollFailed and ID.
-	// Another ActionEnroll, for other prefixes or another URI, ends this one: an
-	// answer to it is then stale.
+	// Another ActionEnroll, for another URI, ends this one: an answer to it is then
+	// stale.
 	ActionEnroll
 	// ActionCertified: Certificate, with Chain, passed every check. Prefixes
 	// may be advertised until NotAfter.
@@ -115,7 +118,8 @@ const (
 	// Delegating router.
 
 	// ActionAllocate: find prefixes for each of IAs, for DUID. Prefixes in IAs
-	// are hints: what the client asks for, perhaps only a length (::/56).
+	// are hints: what the client asks for, perhaps only a length (::/56). Link
+	// says where the client is.
 	// With Tentative the answer only serves an Advertise: no ActionFree follows,
 	// so that the allocator must forget it by itself after a while.
 	// Answer with HandleAllocated and ID.
@@ -138,11 +142,12 @@ const (
 	// of DUID and Prefixes holds no more.
 	ActionWithdrawCA
 	// ActionAnswer (Registrar only): add Data to the options of the Reply to
-	// DUID and IAID. Outcome says what Data holds; with OutcomeRefused the
-	// Reply must delegate nothing (Err says why).
+	// DUID and IAID. Outcome says what Data holds; NotAfter is when a certificate
+	// in it ends, before which T1 has to come. With OutcomeRefused the Reply must
+	// delegate nothing (Err says why).
 	ActionAnswer
-	// ActionCommit: store that IAs are delegated to DUID until NotAfter at the
-	// latest, which leaves time for the answer. What is stored later for the same
+	// ActionCommit: store that IAs are delegated to DUID, with lifetimes that count
+	// from NotBefore, and until NotAfter at the latest, which leaves time for the answer. What is stored later for the same
 	// IA replaces what was stored before. Answer with HandleCommitted and ID; the
 	// Reply is sent after that. With ID zero, for a lease that a client released a
 	// part of, no answer is awaited.

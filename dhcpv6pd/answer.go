@@ -12,12 +12,16 @@ func (d *DelegatingRouter) send(now time.Time, t *transaction, acts []Action) []
 	if !t.advertise {
 		// What was granted is bound by now, and some time has passed.
 		for i := range t.ias {
-			if q := &t.ias[i]; len(q.granted) > 0 {
+			q := &t.ias[i]
+			if len(q.granted) > 0 {
 				q.granted = d.bindings[clientID{t.client.duid, q.iaid}].remaining(now)
+			}
+			if len(q.granted) == 0 && q.bound {
+				q.status = dhcp6.NoPrefixAvail // it ran out meanwhile
 			}
 		}
 	}
-	reply, err := d.appendReply(d.reply[:0], t)
+	reply, err := d.appendReply(d.reply[:0], now, t)
 	if err != nil {
 		d.stats[ReasonTooMany]++
 		return acts
@@ -33,7 +37,7 @@ func (d *DelegatingRouter) send(now time.Time, t *transaction, acts []Action) []
 
 // appendReply builds the message itself. Servers "MUST NOT cache" responses
 // (RFC 8415 section 18.3): it is made of what holds now.
-func (d *DelegatingRouter) appendReply(b []byte, t *transaction) ([]byte, error) {
+func (d *DelegatingRouter) appendReply(b []byte, now time.Time, t *transaction) ([]byte, error) {
 	msg := dhcp6.Reply
 	if t.advertise {
 		msg = dhcp6.Advertise
@@ -53,6 +57,9 @@ func (d *DelegatingRouter) appendReply(b []byte, t *transaction) ([]byte, error)
 	// same values across all IAs" (section 18.3.2): half and four fifths of the
 	// shortest preferred lifetime (section 21.21).
 	preferred, _ := shortest(t.grantedIAs())
+	if !t.certified.IsZero() { // or of the certificate, which must be renewed too
+		preferred = min(preferred, remaining(now, t.certified))
+	}
 	t1, t2 := dhcp6.Infinity, dhcp6.Infinity
 	if preferred < Infinite {
 		t1, t2 = wireSeconds(preferred/2), wireSeconds(preferred/5*4)

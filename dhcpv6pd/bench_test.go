@@ -19,7 +19,7 @@ func manyBindings(b *testing.B, n int) (*DelegatingRouter, []byte) {
 		duid = binary.BigEndian.AppendUint32([]byte{0, 4}, uint32(i))
 		p := netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, byte(i >> 16), byte(i >> 8), byte(i)}), 56)
 		ia := IA{1, []Prefix{{Prefix: p, Preferred: time.Hour, Valid: time.Hour}}}
-		require.NoError(b, d.Restore(start, duid, ia, start.Add(time.Hour)))
+		require.NoError(b, d.Restore(start, duid, ia, start))
 	}
 	pkt := message(b, dhcp6.Request, dhcp6.TransactionID{1}, option(dhcp6.OptionClientID, duid), option(dhcp6.OptionServerID, serverDUID), iaPD(1, 0, 0))
 	return d, pkt

@@ -84,7 +84,7 @@ func (d *DelegatingRouter) bind(now time.Time, t *transaction, acts []Action) []
 			continue
 		}
 		if b.registration != t.client {
-			if d.reg.binds(b.registration, b.prefixes) {
+			if d.reg.binds(b.registration, netPrefixes([]IA{{Prefixes: b.prefixes}})) {
 				acts = d.endRegistration(now, b.registration, acts)
 			}
 			b.registration = t.client
@@ -116,6 +116,7 @@ func (d *DelegatingRouter) release(now time.Time, t *transaction, acts []Action)
 		}
 		switch {
 		case len(released) == 0: // what it names is not the client's
+			q.status = dhcp6.Success
 		case len(kept) == 0:
 			q.status = dhcp6.Success
 			acts = d.unbind(now, b, acts)
@@ -124,7 +125,7 @@ func (d *DelegatingRouter) release(now time.Time, t *transaction, acts []Action)
 			b.prefixes = kept
 			acts = d.disturb(now, b, acts)
 			acts = append(acts,
-				Action{Kind: ActionCommit, DUID: []byte(t.client.duid), IAID: q.iaid, IAs: []IA{{q.iaid, kept}}, NotAfter: until(b.since, d.reservation([]IA{{Prefixes: kept}}))},
+				Action{Kind: ActionCommit, DUID: []byte(t.client.duid), IAID: q.iaid, IAs: []IA{{q.iaid, kept}}, NotBefore: b.since, NotAfter: until(b.since, d.reservation([]IA{{Prefixes: kept}}))},
 				Action{Kind: ActionFree, DUID: []byte(t.client.duid), IAs: []IA{{q.iaid, released}}})
 		}
 	}

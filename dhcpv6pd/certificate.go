@@ -15,11 +15,15 @@ import (
 
 // delegation is what a certificate is checked against.
 type delegation struct {
-	key       []byte         // DER SubjectPublicKeyInfo
-	prefixes  []netip.Prefix // exactly these are to be bound
-	notAfter  time.Time      // end of the delegation; zero is never
-	clockSkew time.Duration  // how far the issuer's clock may be off
+	key      []byte         // DER SubjectPublicKeyInfo
+	prefixes []netip.Prefix // exactly these are to be bound
+	notAfter time.Time      // end of the delegation; zero is never
+	early    time.Duration  // how far in the future the certificate may begin
+	late     time.Duration  // how far beyond the delegation it may end
 }
+
+// clockSkew is how far the clocks of two machines may disagree, unless configured.
+const clockSkew = 5 * time.Minute
 
 // certifies checks what both sides check of a certificate: that it binds
 // exactly this key to exactly these prefixes, is valid now and ends no later
@@ -44,9 +48,9 @@ func (d delegation) certifies(now time.Time, der []byte) (*x509.Certificate, x50
 	switch {
 	case err != nil || !got.Equal(want):
 		err = ErrWrongPrefixes
-	case cert.NotBefore.After(now.Add(d.clockSkew)) || !cert.NotAfter.After(now):
+	case cert.NotBefore.After(now.Add(d.early)) || !cert.NotAfter.After(now):
 		err = ErrNotValid
-	case !d.notAfter.IsZero() && cert.NotAfter.After(d.notAfter.Add(d.clockSkew)):
+	case !d.notAfter.IsZero() && cert.NotAfter.After(d.notAfter.Add(d.late)):
 		err = ErrOutlives
 	}
 	return cert, got, err

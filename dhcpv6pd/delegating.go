@@ -33,8 +33,8 @@ type DelegatingRouterConfig struct {
 	ReplyToSourcePort bool
 	// MaxBindings bounds the IA_PDs delegated. Default 100,000.
 	MaxBindings int
-	// MaxTransactions bounds the messages that await an answer by the caller.
-	// Default 4096.
+	// MaxTransactions bounds the messages that await an answer by the caller: so
+	// many that lead to an Advertise, and so many that lead to a Reply. Default 4096.
 	MaxTransactions int
 	// MaxIAs bounds the IAs of one message, and the prefixes of one IA. Default 8.
 	MaxIAs int
@@ -63,9 +63,13 @@ type DelegatingRouter struct {
 	ends     expiryHeap[*binding]
 
 	transactions map[transactionKey]*transaction
-	claims       map[clientID]*transaction // the one, of those to be answered with a Reply, that an IA_PD is in
-	pending      map[ID]*transaction
-	waiting      list.List // *transaction whose caller owes an answer, oldest first
+	// advertising and replying are how many of them will be answered with an
+	// Advertise and with a Reply.
+	advertising, replying int
+
+	claims  map[clientID]*transaction // the one, of those to be answered with a Reply, that an IA_PD is in
+	pending map[ID]*transaction
+	waiting list.List // *transaction whose caller owes an answer, oldest first
 }
 
 // NewDelegatingRouter checks cfg, fills in defaults and makes a router without
@@ -97,7 +101,7 @@ func NewDelegatingRouter(cfg DelegatingRouterConfig) (*DelegatingRouter, error) 
 
 // HandleMessage takes in the payload of a datagram that arrived on UDP port 547
 // from src: a client's message, or a relay agent's Relay-forward. An error is a
-// *DropError: nothing changed but a counter.
+// *DropError: nothing changed but counters.
 func (d *DelegatingRouter) HandleMessage(now time.Time, src netip.AddrPort, pkt []byte, acts []Action) ([]Action, error) {
 	now = d.begin(now)
 	m, path, err := d.unwrap(src, pkt)
@@ -133,15 +137,26 @@ func (d *DelegatingRouter) HandleMessage(now time.Time, src netip.AddrPort, pkt 
 	if m.Type == dhcp6.Release {
 		return d.release(now, t, acts), nil
 	}
-	if known := d.transactions[t.transactionKey]; known == nil && len(d.transactions) >= d.cfg.MaxTransactions {
+	if known := d.transactions[t.transactionKey]; known == nil && d.full(t) {
 		return acts, d.stats.drop(ReasonTooMany, nil)
 	}
-	if t.advertise {
+	missing := d.lookUp(now, t)
+	switch {
+	case t.msg == dhcp6.Rebind && len(t.granted()) == 0:
+		// Another server may know these leases: one that has no binding for a
+		// Rebind, and cannot tell that it is wrong, does not answer (section 18.3.5).
+		return acts, d.stats.drop(ReasonNoPrefix, nil)
+	case t.advertise:
 		t.ask.pointer = d.reg.pointerWanted(m.Options)
-	} else {
+	case missing > 0 || len(t.granted()) > 0:
 		t.ask = d.reg.examine(client, server, m.TransactionID, m.Options)
+		for _, q := range t.ias {
+			if b := d.bindings[clientID{t.client.duid, q.iaid}]; b != nil {
+				d.reg.pin(now, d.reg.clients[b.registration], &t.ask)
+			}
+		}
 	}
-	return d.open(now, t, acts)
+	return d.open(now, t, missing, acts)
 }
 
 // HandleAllocated answers an ActionAllocate: for each IA of it for which there
@@ -237,15 +252,16 @@ func (d *DelegatingRouter) Reclaim(now time.Time, duid []byte, iaid uint32, acts
 }
 
 // Restore puts back, at start, a binding that ActionCommit stored: the prefixes
-// of one IA_PD, with the lifetimes they were granted, delegated until notAfter
-// (the zero time: for ever). One that ended meanwhile is an error, and so is one
-// that exists.
+// of one IA_PD, with lifetimes that count from since, the NotBefore of that action.
+// One that ended meanwhile is an error, and so is one that exists.
 //
-// Of certificates and notifications from before, a new machine knows nothing: the
-// next message of the client has a certificate issued anew, and what was issued
-// before ends by itself with the delegation. The IDs of its actions begin anew, so
-// that answers to actions of the old machine must not reach it.
-func (d *DelegatingRouter) Restore(now time.Time, duid []byte, ia IA, notAfter time.Time) error {
+// Of certificates and notifications from before, a new machine knows nothing. The
+// next message of the client has a certificate issued anew. What was issued before
+// ends with the lifetimes that were stored; if the delegation ends early
+// (ActionForget), the caller has to revoke by prefix what it knows of. A key that
+// was pinned is pinned no more. The IDs of actions begin anew, so that answers to
+// actions of the old machine must not reach it.
+func (d *DelegatingRouter) Restore(now time.Time, duid []byte, ia IA, since time.Time) error {
 	now = d.begin(now)
 	client := clientID{string(duid), ia.IAID}
 	if _, err := x509ip.DUIDName(duid); err != nil {
@@ -254,19 +270,19 @@ func (d *DelegatingRouter) Restore(now time.Time, duid []byte, ia IA, notAfter t
 	if err := checkPrefixes(ia.Prefixes); err != nil {
 		return err
 	}
+	if since.After(now) {
+		since = now
+	}
+	end := until(since, d.reservation([]IA{ia}))
 	switch {
-	case len(ia.Prefixes) == 0 || due(now, notAfter):
+	case len(ia.Prefixes) == 0 || due(now, end):
 		return ErrExpired
 	case d.bindings[client] != nil:
 		return errors.New("dhcpv6pd: binding exists")
 	case len(d.bindings) >= d.cfg.MaxBindings:
 		return ErrFull
 	}
-	b := &binding{client: client, prefixes: slices.Clone(ia.Prefixes), since: now, end: notAfter}
-	if !notAfter.IsZero() {
-		b.since = notAfter.Add(-d.reservation([]IA{ia}))
-	}
-	d.addBinding(b)
+	d.addBinding(&binding{client: client, prefixes: slices.Clone(ia.Prefixes), since: since, end: end})
 	return nil
 }
 

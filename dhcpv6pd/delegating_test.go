@@ -794,9 +794,9 @@ func TestLimits(t *testing.T) {
 		s := newServer(t, nil)
 		for i := range 3 * maxPerTimeout {
 			duid := binary.BigEndian.AppendUint32([]byte{0, 4}, uint32(i))
-			require.NoError(t, s.Restore(start, duid, IA{1, []Prefix{lifetime}}, start.Add(4000*time.Second)))
+			require.NoError(t, s.Restore(start, duid, IA{1, []Prefix{lifetime}}, start))
 		}
-		end, calls := start.Add(4000*time.Second), 0
+		end, calls := start.Add(4012*time.Second), 0
 		for deadline, ok := s.Deadline(); ok && !deadline.After(end); deadline, ok = s.Deadline() {
 			require.LessOrEqual(t, len(s.HandleTimeout(end, nil)), 2*maxPerTimeout)
 			calls++
@@ -975,9 +975,13 @@ func TestReclaim(t *testing.T) {
 func TestRestoredBindingIsAnsweredWithWhatIsLeft(t *testing.T) {
 	s := newServer(t, case2)
 	s.now = start.Add(1000 * time.Second)
-	require.NoError(t, s.Restore(s.now, routerDUID, IA{1, []Prefix{lifetime}}, start.Add(4012*time.Second)))
-	require.Error(t, s.Restore(s.now, routerDUID, IA{1, []Prefix{lifetime}}, start.Add(4012*time.Second)), "twice")
-	require.ErrorIs(t, s.Restore(s.now, routerDUID, IA{2, []Prefix{lifetime}}, s.now), ErrExpired)
+	require.NoError(t, s.Restore(s.now, routerDUID, IA{1, []Prefix{lifetime}}, start))
+	require.Error(t, s.Restore(s.now, routerDUID, IA{1, []Prefix{lifetime}}, start), "twice")
+	require.Error(t, s.Restore(s.now, nil, IA{2, []Prefix{lifetime}}, start), "no DUID")
+	require.Error(t, s.Restore(s.now, routerDUID, IA{2, []Prefix{{}}}, start), "no prefix")
+	require.ErrorIs(t, s.Restore(s.now, routerDUID, IA{2, nil}, start), ErrExpired)
+	require.ErrorIs(t, s.Restore(s.now, routerDUID, IA{2, []Prefix{lifetime}}, s.now.Add(-4012*time.Second)), ErrExpired)
+	require.NoError(t, s.Restore(s.now, routerDUID, IA{3, []Prefix{lifetime}}, s.now.Add(time.Hour)), "a clock that was set back")
 	acts := s.hears(asks(t, dhcp6.Request, 1, iaPD(1, 0, 0), bareKey(routerKey())))
 	acts = s.issues(only(t, acts, ActionIssue), routerKey())
 	require.Equal(t, []ActionKind{ActionSend}, kinds(acts), "no new commit: the binding is as it was stored")
@@ -1017,8 +1021,12 @@ func TestValidityIsTheEarliestOfAllEnds(t *testing.T) {
 			require.Equal(t, c.want, issue.NotAfter)
 			if c.grant.Valid == Infinite {
 				m, _ := sent(t, s.commits(only(t, s.issues(issue, routerKey()), ActionCommit)))
+				times := [2]uint32{dhcp6.Infinity, dhcp6.Infinity}
+				if c.want.Year() != 9999 {
+					times = [2]uint32{1800, 2880} // the certificate must be renewed
+				}
 				for ia := range m.Options.IAPDs() {
-					require.Equal(t, [2]uint32{dhcp6.Infinity, dhcp6.Infinity}, [2]uint32{ia.T1, ia.T2})
+					require.Equal(t, times, [2]uint32{ia.T1, ia.T2})
 				}
 			}
 		})

@@ -54,11 +54,12 @@
 //	Init         start        Soliciting
 //	Soliciting   selected     Requesting
 //	Soliciting   bound        Bound
-//	Soliciting   release      Init
+//	Soliciting   stop         Init
 //	Requesting   bound        Bound
 //	Requesting   failed       Soliciting
 //	Requesting   lost         Soliciting
-//	Requesting   release      Init
+//	Requesting   release      Releasing
+//	Requesting   stop         Init
 //	Bound        T1           Renewing
 //	Bound        T2           Rebinding
 //	Bound        lost         Soliciting
@@ -85,7 +86,7 @@
 //	Solicit:        Allocate (tentative) -> Advertise
 //	Request:        Allocate -> Issue or NotifyCA -> Commit -> Reply
 //	Renew, Rebind:              Issue or NotifyCA -> Commit -> Reply
-//	Release:        Revoke, WithdrawCA, Forget, Free -> Reply
+//	Release:        WithdrawCA, Revoke, Forget, Free -> Reply
 //
 // # Rulings
 //
@@ -99,8 +100,17 @@
 //     from before it sends the Reply, so the certificate ends first.
 //   - A Renew or Rebind leads to a new certificate, since the delegation then ends
 //     later. The one before stays valid until it expires: the Reply may be lost.
-//     A certificate for another key or other prefixes is revoked when the new
-//     one is there; all are when the delegation ends early.
+//     One for another key is revoked when the new one is there; one that binds a
+//     prefix that is not delegated any more, at once; all, when the delegation ends
+//     early.
+//   - T1 and T2 are 0.5 and 0.8 of the shortest preferred lifetime or of what is left
+//     of the certificate, so that a Renew comes before either ends.
+//   - A Renew or Rebind whose certificate is refused under FailClosed is not answered:
+//     the client keeps what it has until that ends, and asks again.
+//   - The requesting router takes "exactly" to be all that it holds. If it is
+//     renumbered and the old prefix is not withdrawn, a certificate for the new one
+//     alone is refused until the old one expires.
+//   - A message without proof of the key does not displace one with it.
 //   - A public key in a Request is itself the request for a certificate: the
 //     slides show "DHCP_REQUEST [DUID, key]" and nothing else. The CA pointer must
 //     be asked for by the Option Request option.
@@ -113,8 +123,8 @@
 //   - In Case 1 the Reply goes out even if the certificate server could not be
 //     told: the delegating router is a helper there (slide 11).
 //   - Only RSA keys of 2048 bits or more are certified by default: SEND has no other.
-//   - The subject name is not checked by the requesting router: "the subject name
-//     is determined by the issuer" (RFC 6487 section 4.5). Key and prefixes are.
+//   - The subject name is checked by neither side: "the subject name is determined
+//     by the issuer" (RFC 6487 section 4.5). Key and prefixes are.
 //   - A prefix with host bits in a Reply is taken without them.
 //   - A certificate in hand is kept when a later Reply has none: see
 //     [Holder.HandleReply].

@@ -56,7 +56,7 @@ func (c *HolderConfig) setDefaults() error {
 	if err := c.Options.Validate(); err != nil {
 		return fmt.Errorf("dhcpv6pd: Options: %w", err)
 	}
-	c.ClockSkew = cmp.Or(c.ClockSkew, 5*time.Minute)
+	c.ClockSkew = cmp.Or(c.ClockSkew, clockSkew)
 	c.EnrollTimeout = cmp.Or(c.EnrollTimeout, 30*time.Second)
 	c.RetryMin = cmp.Or(c.RetryMin, 2*time.Second)
 	c.RetryMax = cmp.Or(c.RetryMax, 10*time.Minute)
@@ -279,7 +279,7 @@ func (h *Holder) Stats() Stats { return h.stats }
 
 // Deadline is when HandleTimeout has something to do.
 func (h *Holder) Deadline() (time.Time, bool) {
-	t := h.enroll.at
+	t := earlier(h.enroll.at, h.leaseEnd())
 	if h.cert != nil {
 		t = earlier(t, h.cert.notAfter)
 	}
@@ -289,6 +289,10 @@ func (h *Holder) Deadline() (time.Time, bool) {
 // HandleTimeout does what is due. Called early, or twice, it does nothing.
 func (h *Holder) HandleTimeout(now time.Time, acts []Action) []Action {
 	now = h.clock.advance(now)
+	if due(now, h.leaseEnd()) {
+		h.held = slices.DeleteFunc(h.held, func(p heldPrefix) bool { return due(now, p.until) })
+		acts = h.reconcile(now, ErrExpired, acts)
+	}
 	if h.cert != nil && due(now, h.cert.notAfter) {
 		acts = h.uncertify(ErrExpired, acts)
 		if h.enroll.uri != "" && h.enroll.at.IsZero() {
@@ -304,8 +308,7 @@ func (h *Holder) HandleTimeout(now time.Time, acts []Action) []Action {
 	return acts
 }
 
-// setHeld records the prefixes held. A certificate that binds one no longer held
-// is dropped: it claims more than is delegated.
+// setHeld records the prefixes held.
 func (h *Holder) setHeld(now time.Time, prefixes []Prefix, why error, acts []Action) []Action {
 	h.held = h.held[:0]
 	for _, p := range prefixes {
@@ -313,6 +316,12 @@ func (h *Holder) setHeld(now time.Time, prefixes []Prefix, why error, acts []Act
 			h.held = append(h.held, heldPrefix{p.Prefix, until(now, p.Valid)})
 		}
 	}
+	return h.reconcile(now, why, acts)
+}
+
+// reconcile drops a certificate that binds a prefix no longer held, since it claims
+// more than is delegated, and ends the enrolment if there are no prefixes.
+func (h *Holder) reconcile(now time.Time, why error, acts []Action) []Action {
 	if len(h.held) == 0 {
 		h.enroll = enrollment{}
 	}
@@ -370,7 +379,7 @@ func (h *Holder) sufficient(now time.Time) bool {
 
 // accept checks a certificate and puts it to use, or says why not.
 func (h *Holder) accept(now time.Time, der []byte, chain [][]byte, acts []Action) ([]Action, bool) {
-	d := delegation{key: h.key, prefixes: h.heldPrefixes(), notAfter: h.leaseEnd(), clockSkew: h.cfg.ClockSkew}
+	d := delegation{key: h.key, prefixes: h.heldPrefixes(), notAfter: h.leaseEnd(), early: h.cfg.ClockSkew, late: h.cfg.ClockSkew}
 	cert, resources, err := d.certifies(now, der)
 	if err == nil {
 		err = verifyRouter(now, cert, chain, h.cfg.TrustAnchors)

@@ -491,8 +491,31 @@ func TestReplyWithNeitherCertificateNorPointer(t *testing.T) {
 	acts := x.reply(certopt.Options{}, leased(delegated)...)
 	require.ErrorIs(t, only(t, acts, ActionCertificateRejected).Err, ErrNotOffered)
 	x.requireState(HolderIdle)
-	_, armed := x.h.Deadline()
+	until, armed := x.h.Deadline()
+	require.True(t, armed)
+	require.Empty(t, x.h.HandleTimeout(until, nil), "the lease ends, and with it nothing")
+	_, armed = x.h.Deadline()
 	require.False(t, armed)
+}
+
+// A Holder that is not told of the end of a lease notices by itself.
+func TestHolderNoticesTheEndOfTheLease(t *testing.T) {
+	x := newHolderTest(t)
+	only(t, x.reply(certopt.Options{CAPointer: []byte(caURI)}, leased(delegated)...), ActionEnroll)
+	for range 1000 {
+		at, armed := x.h.Deadline()
+		if !armed {
+			break
+		}
+		for _, a := range x.h.HandleTimeout(at, nil) {
+			if a.Kind == ActionEnroll {
+				require.True(t, a.NotAfter.After(at), "enrolment for a lease that ended")
+			}
+		}
+	}
+	_, armed := x.h.Deadline()
+	require.False(t, armed, "enrolment goes on for ever")
+	x.requireState(HolderIdle)
 }
 
 // The ruling of HandleReply: a certificate has a validity of its own.

@@ -72,6 +72,17 @@ func delegable(p netip.Prefix) bool {
 		!a.IsMulticast() && !a.IsLinkLocalUnicast()
 }
 
+// netPrefixes is the prefixes of all IAs.
+func netPrefixes(ias []IA) []netip.Prefix {
+	var out []netip.Prefix
+	for _, ia := range ias {
+		for _, p := range ia.Prefixes {
+			out = append(out, p.Prefix)
+		}
+	}
+	return out
+}
+
 // shortest returns the shortest preferred and valid lifetimes of all IAs,
 // Infinite if there is no prefix.
 func shortest(ias []IA) (preferred, valid time.Duration) {

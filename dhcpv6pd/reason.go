@@ -128,7 +128,7 @@ var (
 	// ErrKeyProof: the key proof is wrong or missing.
 	ErrKeyProof = errors.New("key proof wrong or missing")
 	// ErrKeyPolicy: the key is not one that SEND can use.
-	ErrKeyPolicy = errors.New("key is not RSA of 2048 bits or more")
+	ErrKeyPolicy = errors.New("key is not RSA of 2048 to 4096 bits")
 	// ErrFull: a table of the machine is full.
 	ErrFull = errors.New("table full")
 )

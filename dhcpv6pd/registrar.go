@@ -37,7 +37,7 @@ type RegistrarConfig struct {
 	// authenticates a DUID, so does that of a neighbour who pretends to be it.
 	PinKey bool
 	// AllowAnyKey certifies keys that SEND hosts "MUST disregard" too (RFC 3971
-	// section 5.2): other than RSA of at least 2048 bits.
+	// section 5.2): other than RSA of 2048 to 4096 bits.
 	AllowAnyKey bool
 	// Options says how the certificate options are carried.
 	Options certopt.Codec
@@ -49,9 +49,9 @@ type RegistrarConfig struct {
 	// Backdate puts notBefore before the time of issue, for hosts whose clocks
 	// are slow: 0 to 5 minutes. RFC 6487 section 4.6.1 would have none.
 	Backdate time.Duration
-	// AnswerTimeout is how long the caller may take to answer an action, at most
-	// 150 seconds: a requesting router gives up a Request after 181 (RFC 8415
-	// section 18.2.2). Default 10 seconds.
+	// AnswerTimeout is how long the caller may take to answer one action, at most
+	// 150 seconds. A requesting router gives up a Request after 181 seconds (RFC 8415
+	// section 18.2.2), in which several actions have to be answered. Default 10 seconds.
 	AnswerTimeout time.Duration
 	// MaxClients bounds the registrations. Default 100,000.
 	MaxClients int
@@ -387,15 +387,16 @@ func (r *Registrar) examine(client, server []byte, xid [3]byte, options []byte) 
 	return a
 }
 
-// sendKey says that SEND can use a public key: RSA (RFC 3971 section 5.2), of
-// 2048 bits or more (RFC 7935 section 3).
+// sendKey says that SEND can use a public key: RSA (RFC 3971 section 5.2), of 2048
+// bits or more (RFC 7935 section 3), and not so large that to verify its
+// signatures becomes a burden.
 func sendKey(spki []byte) bool {
 	key, err := x509.ParsePKIXPublicKey(spki)
 	if err != nil {
 		return false
 	}
 	k, ok := key.(*rsa.PublicKey)
-	return ok && k.N.BitLen() >= 2048
+	return ok && k.N.BitLen() >= 2048 && k.N.BitLen() <= 4096 && k.E <= 1<<16+1
 }
 
 // request is HandleRequest for a message already examined. It keeps a.key.
@@ -420,12 +421,12 @@ func (r *Registrar) request(now time.Time, client clientID, xid [3]byte, a ask, 
 		r.clients[client] = g
 		heap.Push(&r.ends, g)
 	}
+	r.pin(now, g, &a)
 	same, end := slices.Equal(g.prefixes, nets), until(now, valid)
 	retransmission := g.last == xid && same
 	switch {
 	case g.id != 0 && a.refused != nil:
-		// Whoever sent this does not disturb what is under way.
-		return r.answer(&registration{client: client}, OutcomeRefused, a.refused, acts)
+		return acts // whoever sent this does not disturb what is under way
 	case g.id != 0 && same && g.ask.equal(a) && (g.notifying || end.IsZero() || !g.notAfter.After(end)):
 		g.last = xid
 		return acts // the answer to come is for the latest message
@@ -433,13 +434,16 @@ func (r *Registrar) request(now time.Time, client clientID, xid [3]byte, a ask, 
 	r.settle(g)
 	if !same {
 		acts = r.withdraw(g, acts)
+		acts = r.revoke(now, g, func(c *issuance) bool { return !c.within(nets) }, acts)
 	}
 	g.last, g.ask, g.prefixes = xid, a, nets
 	if retransmission {
 		end = earlier(end, g.end) // it extends nothing
 	}
 	if end != g.end {
-		acts = r.shorten(now, g, end, acts)
+		// A certificate that outlives the delegation was for an extension of it
+		// that did not come about.
+		acts = r.revoke(now, g, func(c *issuance) bool { return !end.IsZero() && c.notAfter.After(end) }, acts)
 		g.end = end
 		heap.Fix(&r.ends, g.heapPos)
 		g.notified = false
@@ -455,15 +459,23 @@ func (r *Registrar) request(now time.Time, client clientID, xid [3]byte, a ask, 
 	notAfter := r.notAfter(now, g.end)
 	if c := g.current(now); c != nil {
 		switch {
-		case !bytes.Equal(c.key, a.key) && r.cfg.PinKey:
-			r.stats[ReasonKey]++
-			return r.fail(now, g, ErrWrongKey, acts)
-		case !c.fits(g):
+		case !bytes.Equal(c.key, a.key) || !slices.Equal(c.prefixes, nets):
 		case retransmission, !c.asked.Before(notAfter.Add(-r.slack(now, notAfter))):
 			return r.answer(g, OutcomeCertificate, nil, acts)
 		}
 	}
 	return r.issue(now, g, notAfter, acts)
+}
+
+// pin refuses, under the policy PinKey, a key other than the one certified.
+func (r *Registrar) pin(now time.Time, g *registration, a *ask) {
+	if !r.cfg.PinKey || g == nil || a.key == nil || a.refused != nil {
+		return
+	}
+	if c := g.current(now); c != nil && !bytes.Equal(c.key, a.key) {
+		r.stats[ReasonKey]++
+		a.refused = ErrWrongKey
+	}
 }
 
 // current is the newest certificate if it is still valid.
@@ -474,10 +486,14 @@ func (g *registration) current(now time.Time) *issuance {
 	return nil
 }
 
-// fits says that a certificate is for the key and the prefixes of the
-// registration's last Request.
-func (c *issuance) fits(g *registration) bool {
-	return bytes.Equal(c.key, g.ask.key) && slices.Equal(c.prefixes, g.prefixes)
+// within says that a certificate binds none but prefixes.
+func (c *issuance) within(prefixes []netip.Prefix) bool {
+	return !slices.ContainsFunc(c.prefixes, func(p netip.Prefix) bool { return !slices.Contains(prefixes, p) })
+}
+
+// binds says that a certificate binds any of prefixes.
+func (c *issuance) binds(prefixes []netip.Prefix) bool {
+	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return slices.Contains(c.prefixes, p) })
 }
 
 // notAfter is when a certificate issued now must end: with the delegation, the
@@ -514,7 +530,7 @@ func (r *Registrar) issue(now time.Time, g *registration, notAfter time.Time, ac
 
 // issued checks a new certificate and hands it on.
 func (r *Registrar) issued(now time.Time, g *registration, der []byte, chain [][]byte, acts []Action) []Action {
-	d := delegation{key: g.ask.key, prefixes: g.prefixes, notAfter: g.notAfter}
+	d := delegation{key: g.ask.key, prefixes: g.prefixes, notAfter: g.notAfter, early: clockSkew}
 	cert, _, err := d.certifies(now, der)
 	var encoded certopt.Chain
 	if err == nil {
@@ -526,10 +542,19 @@ func (r *Registrar) issued(now time.Time, g *registration, der []byte, chain [][
 	}
 	if err != nil {
 		r.stats[ReasonCertificate]++
-		acts = append(acts, Action{Kind: ActionRevoke, DUID: []byte(g.client.duid), Certificate: der})
+		if len(der) > 0 {
+			acts = append(acts, Action{Kind: ActionRevoke, DUID: []byte(g.client.duid), Certificate: der})
+		}
 		return r.fail(now, g, err, acts)
 	}
-	acts = r.retire(now, g, acts)
+	// A certificate for another key contradicts the new one. One that it merely
+	// extends stays, lest a requesting router that does not get the Reply be left
+	// with nothing.
+	acts = r.revoke(now, g, func(c *issuance) bool { return !bytes.Equal(c.key, g.ask.key) }, acts)
+	if len(g.certs) >= maxCerts {
+		oldest := g.certs[0].der
+		acts = r.revoke(now, g, func(c *issuance) bool { return bytes.Equal(c.der, oldest) }, acts)
+	}
 	g.certs = append(g.certs, issuance{
 		key: g.ask.key, prefixes: g.prefixes, der: bytes.Clone(der), chain: encoded,
 		asked: g.notAfter, notAfter: cert.NotAfter,
@@ -537,35 +562,17 @@ func (r *Registrar) issued(now time.Time, g *registration, der []byte, chain [][
 	return r.answer(g, OutcomeCertificate, nil, acts)
 }
 
-// shorten revokes the certificates that outlive a delegation which is to end at
-// end: they were for an extension of it that did not come about.
-func (r *Registrar) shorten(now time.Time, g *registration, end time.Time, acts []Action) []Action {
+// revoke drops the certificates that which picks, and revokes those of them that
+// are still valid. Expired ones are dropped in passing.
+func (r *Registrar) revoke(now time.Time, g *registration, which func(*issuance) bool, acts []Action) []Action {
 	g.certs = slices.DeleteFunc(g.certs, func(c issuance) bool {
-		outlives := !end.IsZero() && c.notAfter.After(end)
-		if outlives && c.notAfter.After(now) {
+		expired := !c.notAfter.After(now)
+		if picked := which(&c); !expired && picked {
 			acts = append(acts, Action{Kind: ActionRevoke, DUID: []byte(g.client.duid), Certificate: c.der})
+			return true
 		}
-		return outlives
+		return expired
 	})
-	return acts
-}
-
-// retire drops the certificates that expired, and revokes those that a new one
-// contradicts. One that it merely extends stays, lest a requesting router that
-// does not get the Reply be left with nothing.
-func (r *Registrar) retire(now time.Time, g *registration, acts []Action) []Action {
-	kept := g.certs[:0]
-	for _, c := range g.certs {
-		switch {
-		case !c.notAfter.After(now):
-		case !c.fits(g), len(g.certs) >= maxCerts && len(kept) == 0:
-			acts = append(acts, Action{Kind: ActionRevoke, DUID: []byte(g.client.duid), Certificate: c.der})
-		default:
-			kept = append(kept, c)
-		}
-	}
-	clear(g.certs[len(kept):])
-	g.certs = kept
 	return acts
 }
 
@@ -612,12 +619,13 @@ func (r *Registrar) notified(g *registration, ok bool, acts []Action) []Action {
 // answer gives the ActionAnswer with the options for the Reply.
 func (r *Registrar) answer(g *registration, o Outcome, err error, acts []Action) []Action {
 	var opts certopt.Options
+	var notAfter time.Time
 	switch o {
 	case OutcomePointer:
 		opts.CAPointer = []byte(r.cfg.CAPointer)
 	case OutcomeCertificate:
 		c := &g.certs[len(g.certs)-1]
-		opts.Certificate = c.der
+		opts.Certificate, notAfter = c.der, c.notAfter
 		if g.ask.chain {
 			opts.Chain = c.chain
 		}
@@ -626,7 +634,7 @@ func (r *Registrar) answer(g *registration, o Outcome, err error, acts []Action)
 	r.out, _ = r.cfg.Options.Append(r.out, opts) // every part passed Append before
 	return append(acts, Action{
 		Kind: ActionAnswer, DUID: []byte(g.client.duid), IAID: g.client.iaid,
-		Outcome: o, Data: r.out[start:len(r.out):len(r.out)], Err: err,
+		Outcome: o, Data: r.out[start:len(r.out):len(r.out)], NotAfter: notAfter, Err: err,
 	})
 }
 
@@ -657,12 +665,34 @@ func (r *Registrar) end(now time.Time, client clientID, acts []Action) []Action 
 	return acts
 }
 
-// binds says that a certificate of a client binds any of prefixes.
-func (r *Registrar) binds(client clientID, prefixes []Prefix) bool {
+// retract takes back what stands for prefixes that are not delegated after all:
+// the pending action, certificates that bind any of them, what the certificate
+// server was told.
+func (r *Registrar) retract(now time.Time, client clientID, prefixes []netip.Prefix, acts []Action) []Action {
 	g := r.clients[client]
-	return g != nil && slices.ContainsFunc(g.certs, func(c issuance) bool {
-		return slices.ContainsFunc(prefixes, func(p Prefix) bool { return slices.Contains(c.prefixes, p.Prefix) })
-	})
+	if g == nil {
+		return acts
+	}
+	r.settle(g)
+	acts = r.withdraw(g, acts)
+	acts = r.revoke(now, g, func(c *issuance) bool { return c.binds(prefixes) }, acts)
+	if len(g.certs) == 0 {
+		r.forget(g)
+	}
+	return acts
+}
+
+// cancel gives up the pending action of a client: its answer is then too late.
+func (r *Registrar) cancel(client clientID) {
+	if g := r.clients[client]; g != nil {
+		r.settle(g)
+	}
+}
+
+// binds says that a certificate of a client binds any of prefixes.
+func (r *Registrar) binds(client clientID, prefixes []netip.Prefix) bool {
+	g := r.clients[client]
+	return g != nil && slices.ContainsFunc(g.certs, func(c issuance) bool { return c.binds(prefixes) })
 }
 
 func (r *Registrar) forget(g *registration) {

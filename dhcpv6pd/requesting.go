@@ -130,14 +130,17 @@ func (r *RequestingRouter) Start(now time.Time, acts []Action) []Action {
 // with a Preferred Lifetime and a Valid Lifetime of 0" (RFC 8415 section 18.2.7).
 func (r *RequestingRouter) Release(now time.Time, acts []Action) []Action {
 	now = r.clock.advance(now)
+	released := r.leaseIAs(now)
+	if len(released) == 0 {
+		if r.on(eventStop) {
+			acts = r.loseAll(now, ErrReleased, acts)
+		}
+		return acts
+	}
 	if !r.on(eventRelease) {
 		return acts
 	}
-	released := r.leaseIAs(now)
 	acts = r.loseAll(now, ErrReleased, acts)
-	if r.state != StateReleasing {
-		return acts
-	}
 	return r.begin(now, dhcp6.Release, released, acts)
 }
 
@@ -591,7 +594,7 @@ func renewalTimes(t1, t2 uint32, ia []IA) (first, second time.Duration) {
 			first = max(preferred/2, minRenewal)
 		}
 		if t2 != 0 {
-			first = min(first, second/8*5)
+			first = max(min(first, second/8*5), minRenewal)
 		}
 	}
 	if t2 == 0 {

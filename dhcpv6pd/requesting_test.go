@@ -1670,6 +1670,13 @@ func TestEveryTransitionOccurs(t *testing.T) {
 		eventT2:      func(x *rrTest) { x.jump(timerT2) },
 		eventLost:    func(x *rrTest) { x.jump(timerLease) },
 		eventRelease: func(x *rrTest) { x.release() },
+		eventStop: func(x *rrTest) { // with nothing to release
+			if x.rr.State() == StateRequesting {
+				*x = *newRRTest(x.t)
+				x.request()
+			}
+			x.release()
+		},
 		eventDone:    func(x *rrTest) { x.answer(dhcp6.Reply, status(dhcp6.NoBinding)) },
 	}
 	states := map[RequestingState]func(x *rrTest){

@@ -39,11 +39,12 @@ const (
 	eventT2                               // T2 has come
 	eventLost                             // the last lease expired
 	eventRelease                          // Release
+	eventStop                             // Release without anything to release
 	eventDone                             // the Release is answered or given up
 )
 
 var requestingEventNames = [...]string{
-	"start", "selected", "bound", "no binding", "failed", "T1", "T2", "lost", "release", "done",
+	"start", "selected", "bound", "no binding", "failed", "T1", "T2", "lost", "release", "stop", "done",
 }
 
 func (e requestingEvent) String() string { return name(requestingEventNames[:], int(e), "event") }
@@ -58,11 +59,12 @@ var requestingTransitions = [...]struct {
 	{StateInit, eventStart, StateSoliciting},
 	{StateSoliciting, eventSelected, StateRequesting},
 	{StateSoliciting, eventBound, StateBound}, // Rapid Commit
-	{StateSoliciting, eventRelease, StateInit},
+	{StateSoliciting, eventStop, StateInit},
 	{StateRequesting, eventBound, StateBound},
 	{StateRequesting, eventFailed, StateSoliciting},
 	{StateRequesting, eventLost, StateSoliciting},
-	{StateRequesting, eventRelease, StateInit},
+	{StateRequesting, eventRelease, StateReleasing}, // after no binding
+	{StateRequesting, eventStop, StateInit},
 	{StateBound, eventT1, StateRenewing},
 	{StateBound, eventT2, StateRebinding},
 	{StateBound, eventLost, StateSoliciting},

@@ -14,6 +14,14 @@ type returnPath struct {
 	relays []dhcp6.Relay // outermost first, with the options to echo
 }
 
+// link is the link-address of the relay agent nearest to the client.
+func (p returnPath) link() netip.Addr {
+	if len(p.relays) == 0 {
+		return netip.Addr{}
+	}
+	return p.relays[len(p.relays)-1].LinkAddress
+}
+
 // maxEcho bounds the options of all relay agents that an answer has to carry back.
 const maxEcho = 1024
 

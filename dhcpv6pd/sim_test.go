@@ -92,6 +92,7 @@ type world struct {
 
 type storedBinding struct {
 	prefixes []Prefix
+	since    time.Time
 	notAfter time.Time
 }
 
@@ -374,7 +375,7 @@ func (d *simDelegating) boot() {
 	d.machine = must(NewDelegatingRouter(d.config))
 	d.pool, d.issuing = map[netip.Prefix]string{}, map[string]simIssue{}
 	for id, b := range d.stored {
-		switch err := d.machine.Restore(d.net.Now(), []byte(id.duid), IA{id.iaid, b.prefixes}, b.notAfter); {
+		switch err := d.machine.Restore(d.net.Now(), []byte(id.duid), IA{id.iaid, b.prefixes}, b.since); {
 		case errors.Is(err, ErrExpired):
 			delete(d.stored, id)
 			continue
@@ -613,7 +614,7 @@ func (d *simDelegating) commit(now time.Time, a Action, acts []Action) ([]Action
 		return d.machine.HandleCommitted(now, a.ID, false, acts)
 	}
 	for _, ia := range a.IAs {
-		d.stored[clientID{string(a.DUID), ia.IAID}] = storedBinding{ia.Prefixes, a.NotAfter}
+		d.stored[clientID{string(a.DUID), ia.IAID}] = storedBinding{ia.Prefixes, a.NotBefore, a.NotAfter}
 	}
 	if d.faulty && d.net.Chance(0.05) {
 		d.net.Logf("delegating router: stored, and then")

@@ -34,6 +34,8 @@ type transaction struct {
 	since   time.Time // when that action was given
 	elem    *list.Element
 	options []byte // certificate options of the answer
+	// certified is when the certificate in them ends; zero: there is none
+	certified time.Time
 }
 
 // step is what a transaction waits for.
@@ -102,19 +104,13 @@ func (d *DelegatingRouter) collectIAs(t *transaction, options dhcp6.Options) err
 }
 
 // open starts a transaction, or lets a retransmission join the one under way.
-func (d *DelegatingRouter) open(now time.Time, t *transaction, acts []Action) ([]Action, error) {
-	missing := d.lookUp(now, t)
-	if t.msg == dhcp6.Rebind && len(t.granted()) == 0 {
-		// Another server may know these leases: one that has no binding for a
-		// Rebind, and cannot tell that it is wrong, does not answer (section 18.3.5).
-		return acts, d.stats.drop(ReasonNoPrefix, nil)
-	}
+func (d *DelegatingRouter) open(now time.Time, t *transaction, missing int, acts []Action) ([]Action, error) {
 	if known := d.transactions[t.transactionKey]; known != nil {
-		if t.ask.refused != nil && known.ask.refused == nil {
-			// Whoever sent this does not disturb what is under way.
-			return acts, d.stats.drop(ReasonKeyProof, t.ask.refused)
+		if t.ask.refused != nil && known.ask.refused == nil || known.ask.proven && !t.ask.proven {
+			// Whoever sent this, without the key, does not disturb what is under way.
+			return acts, &DropError{Reason: ReasonKeyProof, Err: t.ask.refused}
 		}
-		if known.msg == t.msg && sameIAs(known.ias, t.ias) && bytes.Equal(known.ask.key, t.ask.key) {
+		if known.msg == t.msg && sameIAs(known.ias, t.ias) && bytes.Equal(known.ask.key, t.ask.key) && known.ask.proven == t.ask.proven {
 			// The answer to come is for the latest transmission.
 			known.xid, known.path = t.xid, t.path
 			return acts, nil
@@ -123,6 +119,7 @@ func (d *DelegatingRouter) open(now time.Time, t *transaction, acts []Action) ([
 	}
 	t.ask.key = bytes.Clone(t.ask.key)
 	d.transactions[t.transactionKey] = t
+	d.count(t, 1)
 	if !t.advertise {
 		acts = d.claim(now, t, acts)
 	}
@@ -145,7 +142,7 @@ func (d *DelegatingRouter) open(now time.Time, t *transaction, acts []Action) ([
 	d.await(now, t, stepAllocate)
 	return append(acts, Action{
 		Kind: ActionAllocate, ID: t.id, DUID: []byte(t.client.duid), IAID: t.client.iaid,
-		IAs: t.unbound(), Tentative: t.advertise,
+		IAs: t.unbound(), Link: t.path.link(), Tentative: t.advertise,
 	}), nil
 }
 
@@ -176,6 +173,7 @@ func (d *DelegatingRouter) claim(now time.Time, t *transaction, acts []Action) [
 		ia := clientID{t.client.duid, q.iaid}
 		if other := d.claims[ia]; other != nil {
 			acts = d.abandon(now, other, acts)
+			d.reg.cancel(other.client)
 		}
 		if b := d.bindings[ia]; b != nil && !q.bound {
 			acts = d.unbind(now, b, acts)
@@ -231,7 +229,7 @@ func (d *DelegatingRouter) answered(now time.Time, acts []Action, mark int) []Ac
 		i--
 		t := d.transactions[transactionKey{client: clientID{string(a.DUID), a.IAID}}]
 		if t != nil && t.step == stepCertify {
-			t.options = bytes.Clone(a.Data)
+			t.options, t.certified = bytes.Clone(a.Data), a.NotAfter
 			acts = d.commit(now, t, a.Outcome, acts)
 		}
 	}
@@ -241,6 +239,10 @@ func (d *DelegatingRouter) answered(now time.Time, acts []Action, mark int) []Ac
 // commit has the bindings stored that are new or live longer, if there are any,
 // before the Reply is sent.
 func (d *DelegatingRouter) commit(now time.Time, t *transaction, o Outcome, acts []Action) []Action {
+	if o == OutcomeRefused && t.renewal() {
+		// What the client has stays its own until it ends; it will ask again.
+		return d.abandon(now, t, acts)
+	}
 	if o == OutcomeRefused {
 		// Nothing is delegated: "with no prefixes in the IA_PD and with a Status Code
 		// option containing status code NoPrefixAvail in the IA_PD" (section 18.3.2).
@@ -266,7 +268,7 @@ func (d *DelegatingRouter) commit(now time.Time, t *transaction, o Outcome, acts
 	d.await(now, t, stepCommit)
 	return append(acts, Action{
 		Kind: ActionCommit, ID: t.id, DUID: []byte(t.client.duid), IAID: t.client.iaid,
-		IAs: changed, NotAfter: until(now, d.reservation(changed)),
+		IAs: changed, NotBefore: now, NotAfter: until(now, d.reservation(changed)),
 	})
 }
 
@@ -279,12 +281,13 @@ func (d *DelegatingRouter) abandon(now time.Time, t *transaction, acts []Action)
 		return acts
 	}
 	fresh := t.fresh()
-	if len(fresh) > 0 || d.stray(t) {
+	if d.stray(t) {
 		acts = d.endRegistration(now, t.client, acts)
 	}
 	if len(fresh) == 0 {
 		return acts
 	}
+	acts = d.reg.retract(now, t.client, netPrefixes(fresh), acts)
 	duid := []byte(t.client.duid)
 	if t.step == stepCommit {
 		acts = append(acts, Action{Kind: ActionForget, DUID: duid, IAs: fresh})
@@ -317,12 +320,31 @@ func (d *DelegatingRouter) close(t *transaction) {
 	t.reserved = 0
 	if d.transactions[t.transactionKey] == t {
 		delete(d.transactions, t.transactionKey)
+		d.count(t, -1)
 	}
 	for _, q := range t.ias {
 		if ia := (clientID{t.client.duid, q.iaid}); d.claims[ia] == t {
 			delete(d.claims, ia)
 		}
 	}
+}
+
+// count keeps apart how many transactions there are of either kind: Solicits must
+// not keep out Requests.
+func (d *DelegatingRouter) count(t *transaction, n int) {
+	if t.advertise {
+		d.advertising += n
+	} else {
+		d.replying += n
+	}
+}
+
+// full says that there is no room for t.
+func (d *DelegatingRouter) full(t *transaction) bool {
+	if t.advertise {
+		return d.advertising >= d.cfg.MaxTransactions
+	}
+	return d.replying >= d.cfg.MaxTransactions
 }
 
 func (d *DelegatingRouter) await(now time.Time, t *transaction, s step) {

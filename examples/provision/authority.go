@@ -18,6 +18,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,6 +36,7 @@ type authority struct {
 	mu       sync.Mutex
 	bindings map[string]binding   // by subject common name
 	issued   map[string]*issuance // by serial number
+	latest   time.Time            // of the delegating router's last request
 }
 
 // binding is what a delegating router says of a requesting router.
@@ -153,6 +155,18 @@ func requestedBlocks(csr *x509.CertificateRequest) (x509ip.Blocks, error) {
 	return x509ip.Blocks{}, x509ip.ErrNoExtension
 }
 
+// isReplay says that a request of the delegating router, which sends one after the
+// other, is not newer than those before.
+func (c *authority) isReplay(at time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !at.After(c.latest) {
+		return true
+	}
+	c.latest = at
+	return false
+}
+
 // handleRA does what a delegating router asks for.
 func (c *authority) handleRA(header http.Header, body []byte) ([][]byte, error) {
 	pool, err := c.authenticate(header, body)
@@ -165,6 +179,9 @@ func (c *authority) handleRA(header http.Header, body []byte) ([][]byte, error) 
 	}
 	if age := time.Since(r.Time).Abs(); age > time.Minute {
 		return nil, errors.New("the request is too old")
+	}
+	if c.isReplay(r.Time) {
+		return nil, errors.New("the request is not newer than the last one")
 	}
 	if r.Op == opRevoke {
 		return nil, c.revoke(r.Certificate, pool)
@@ -185,6 +202,9 @@ func (c *authority) handleRA(header http.Header, body []byte) ([][]byte, error) 
 		c.bindings[subject] = b
 		return nil, nil
 	case opUnbind:
+		if !slices.Equal(c.bindings[subject].prefixes, r.Prefixes) {
+			return nil, nil // that one is over already
+		}
 		delete(c.bindings, subject)
 		for _, i := range c.issued {
 			i.revoked = i.revoked || i.subject == subject

@@ -146,6 +146,7 @@ func TestRegistrationAuthorityIsRefused(t *testing.T) {
 		{"certified by somebody else", foreign, func(*raRequest) {}, notRA},
 		{"signed with another key", identity{s.impostorKey, s.ra.certificate}, func(*raRequest) {}, notRA},
 		{"old", s.ra, func(r *raRequest) { r.Time = r.Time.Add(-2 * time.Minute) }, "the request is too old"},
+		{"sent before the last one", s.ra, func(r *raRequest) { r.Time = r.Time.Add(-10 * time.Second) }, "the request is not newer than the last one"},
 		{"a prefix outside its pool", s.ra, func(r *raRequest) { r.Prefixes = []netip.Prefix{netip.MustParsePrefix("2001:db8::/56")} }, "the prefixes are not this delegating router's to delegate"},
 		{"no prefix", s.ra, func(r *raRequest) { r.Prefixes = nil }, "the prefixes are not this delegating router's to delegate"},
 		{"possession not proven", s.ra, func(r *raRequest) { r.Proven = false }, "possession of the key is not proven"},
@@ -162,6 +163,7 @@ func TestRegistrationAuthorityIsRefused(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			ca := newTestAuthority(t, s)
 			r := good
+			r.Time = time.Now()
 			tt.spoil(&r)
 			header, body, err := r.sign(tt.by)
 			require.NoError(t, err)

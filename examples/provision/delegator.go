@@ -24,6 +24,7 @@ type delegator struct {
 	ladder   *ladder
 	inputs   inputs
 	work     sync.WaitGroup   // goroutines that answer actions
+	asked    chan struct{}    // closed when the certificate server has the last request
 	told     chan raOperation // what the certificate server was told without its answer mattering
 }
 
@@ -91,8 +92,7 @@ func (d *delegator) perform(ctx context.Context, a dhcpv6pd.Action) {
 
 	case dhcpv6pd.ActionNotifyCA: // Case 1
 		request := raRequest{Op: opBind, DUID: a.DUID, Prefixes: a.Prefixes, NotAfter: a.NotAfter}
-		d.work.Go(func() {
-			_, err := d.ca.ask(ctx, request)
+		d.ask(ctx, request, func(_ [][]byte, err error) {
 			d.inputs.give(ctx, func(now time.Time, acts []dhcpv6pd.Action) ([]dhcpv6pd.Action, error) {
 				return d.machine.HandleNotified(now, a.ID, err == nil, acts)
 			})
@@ -103,8 +103,7 @@ func (d *delegator) perform(ctx context.Context, a dhcpv6pd.Action) {
 			Op: opIssue, DUID: a.DUID, Prefixes: a.Prefixes, NotBefore: a.NotBefore, NotAfter: a.NotAfter,
 			Key: a.Key, Proven: a.Proven,
 		}
-		d.work.Go(func() {
-			chain, err := d.ca.ask(ctx, request)
+		d.ask(ctx, request, func(chain [][]byte, err error) {
 			d.inputs.give(ctx, func(now time.Time, acts []dhcpv6pd.Action) ([]dhcpv6pd.Action, error) {
 				if err != nil || len(chain) == 0 {
 					return d.machine.HandleIssueFailed(now, a.ID, acts)
@@ -119,9 +118,11 @@ func (d *delegator) perform(ctx context.Context, a dhcpv6pd.Action) {
 		for _, ia := range a.IAs {
 			d.database[lease{string(a.DUID), ia.IAID}] = ia
 		}
-		d.answer(ctx, func(now time.Time, acts []dhcpv6pd.Action) ([]dhcpv6pd.Action, error) {
-			return d.machine.HandleCommitted(now, a.ID, true, acts)
-		})
+		if a.ID != 0 { // otherwise nobody waits
+			d.answer(ctx, func(now time.Time, acts []dhcpv6pd.Action) ([]dhcpv6pd.Action, error) {
+				return d.machine.HandleCommitted(now, a.ID, true, acts)
+			})
+		}
 
 	case dhcpv6pd.ActionSend:
 		d.ladder.dhcp(nodeDR, nodeRR, a.Data)
@@ -144,11 +145,27 @@ func (d *delegator) perform(ctx context.Context, a dhcpv6pd.Action) {
 	}
 }
 
+// ask asks the certificate server while the loop goes on. What it is asked arrives
+// in the order of the actions: it must not hear that a delegation is over before
+// it hears that it began.
+func (d *delegator) ask(ctx context.Context, r raRequest, then func([][]byte, error)) {
+	before, done := d.asked, make(chan struct{})
+	d.asked = done
+	d.work.Go(func() {
+		if before != nil {
+			<-before
+		}
+		chain, err := d.ca.ask(ctx, r)
+		close(done)
+		then(chain, err)
+	})
+}
+
 // tell tells the certificate server something that the machine does not wait for.
 // A product repeats it until it succeeds.
 func (d *delegator) tell(ctx context.Context, r raRequest) {
-	d.work.Go(func() {
-		if _, err := d.ca.ask(ctx, r); err != nil {
+	d.ask(ctx, r, func(_ [][]byte, err error) {
+		if err != nil {
 			d.ladder.ignored(nodeDR, fmt.Errorf("certificate server not told: %w", err))
 			return
 		}
