@@ -434,16 +434,15 @@ func (r *Registrar) request(now time.Time, client clientID, xid [3]byte, a ask, 
 	r.settle(g)
 	if !same {
 		acts = r.withdraw(g, acts)
-		acts = r.revoke(now, g, func(c *issuance) bool { return !c.within(nets) }, acts)
 	}
+	// A certificate that outlives a delegation was for an extension of it that did
+	// not come about.
+	acts = r.revoke(now, g, func(c *issuance) bool { return !c.within(nets) || c.outlives(now, prefixes) }, acts)
 	g.last, g.ask, g.prefixes = xid, a, nets
 	if retransmission {
 		end = earlier(end, g.end) // it extends nothing
 	}
 	if end != g.end {
-		// A certificate that outlives the delegation was for an extension of it
-		// that did not come about.
-		acts = r.revoke(now, g, func(c *issuance) bool { return !end.IsZero() && c.notAfter.After(end) }, acts)
 		g.end = end
 		heap.Fix(&r.ends, g.heapPos)
 		g.notified = false
@@ -489,6 +488,14 @@ func (g *registration) current(now time.Time) *issuance {
 // within says that a certificate binds none but prefixes.
 func (c *issuance) within(prefixes []netip.Prefix) bool {
 	return !slices.ContainsFunc(c.prefixes, func(p netip.Prefix) bool { return !slices.Contains(prefixes, p) })
+}
+
+// outlives says that a certificate ends later than a delegation of its prefixes
+// with lifetimes that count from now.
+func (c *issuance) outlives(now time.Time, prefixes []Prefix) bool {
+	return slices.ContainsFunc(prefixes, func(p Prefix) bool {
+		return p.Valid < Infinite && slices.Contains(c.prefixes, p.Prefix) && c.notAfter.After(now.Add(p.Valid))
+	})
 }
 
 // binds says that a certificate binds any of prefixes.

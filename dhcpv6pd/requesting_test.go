@@ -1677,7 +1677,7 @@ func TestEveryTransitionOccurs(t *testing.T) {
 			}
 			x.release()
 		},
-		eventDone:    func(x *rrTest) { x.answer(dhcp6.Reply, status(dhcp6.NoBinding)) },
+		eventDone: func(x *rrTest) { x.answer(dhcp6.Reply, status(dhcp6.NoBinding)) },
 	}
 	states := map[RequestingState]func(x *rrTest){
 		StateInit:       func(*rrTest) {},
