@@ -70,7 +70,7 @@ var rules = []struct {
 	{"no ambient randomness", "randomness comes from Config; its default has one place", noAmbientRandomness},
 	{"siblings", "an importer of one package gets that package, not the module", onlySiblings},
 	{"no test code outside tests", "importers never meet testify or our test helpers", noTestCode},
-	{"gopacket in layers and examples only", "its decoders panic, and importing it costs every program", noGopacket},
+	{"gopacket in layers and examples only", "its decoders are made for captures, and importing it costs every program", noGopacket},
 	{"net and crypto/x509 behind certificates only", "a relay or a gateway does without", noNetBehind},
 	{"package comment", "a package says what it is", packageComments},
 	{"direct requirements", "every module we require is in our importers' graph", directRequirements},
