@@ -125,6 +125,7 @@ func (m *relayModel) toServer(s *modelSA, msg modelAsked, acts []string) ([]stri
 		if s.addr == 0 || msg.claim != s.addr {
 			return acts, false
 		}
+		s.asked = slices.DeleteFunc(s.asked, func(a modelAsked) bool { return a.kind == dhcp4.Request })
 		return append(m.clear(s, acts), sent), false
 	}
 	if msg.claim != 0 && msg.claim != s.addr {

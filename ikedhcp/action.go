@@ -109,10 +109,14 @@ const (
 	// the answer is TS_UNACCEPTABLE (38). It comes again when the lease is renewed.
 	ActionSetAddress
 	// ActionClearAddress: Address is no longer the client's behind IKE SA SPI.
-	// Its Child SAs must carry no more traffic for it.
+	// Its Child SAs must carry no more traffic for it, and an SA under construction
+	// must not be completed with it.
 	ActionClearAddress
 	// ActionDeleteSAs: delete the Child SAs of IKE SA SPI that use Address: it
-	// was given to another entity. The IKE SA itself may stay.
+	// was given to another entity. The IKE SA itself may stay. If it is under
+	// construction there is nothing to delete yet, and no exchange to do it in
+	// (K3.16): do not complete it with Address, but refuse it or wait for the next
+	// ActionSetAddress. An ACK for Address may still be among the Messages to come.
 	ActionDeleteSAs
 	// ActionLeaseExpired: the lease of Address, cleared just before, has ended.
 	// The caller may want to delete IKE SA SPI.
@@ -192,8 +196,8 @@ const (
 	ReasonMalformed Reason = iota
 	// ReasonMessageType: not a message for this direction, role or state.
 	ReasonMessageType
-	// ReasonTooLarge: a DHCP message of over 1472 octets, or one whose circuit
-	// could not be named within RelayConfig.MaxSize: it was relayed without option 82.
+	// ReasonTooLarge: a DHCP message of over 1472 octets, or one that has no room
+	// for option 82 within RelayConfig.MaxSize.
 	ReasonTooLarge
 	// ReasonUnknownSA: no such IKE SA, or a circuit id that names none.
 	ReasonUnknownSA

@@ -43,9 +43,10 @@ type Client struct {
 	request ID    // under way, or 0
 	queue   queue // packets of the local DHCP client that have not been sent
 
-	unanswered bool   // the last packet sent has replies, and none has come
-	xid        uint32 // of that packet
-	polls      int    // since that packet
+	unanswered bool              // the last packet sent has replies, and none has come
+	xid        uint32            // of that packet
+	asked      dhcp4.MessageType // likewise
+	polls      int               // since that packet
 	pollAt     instant
 	pollArmed  bool
 
@@ -84,7 +85,7 @@ func (c *Client) Ready(now time.Time, acts []Action) ([]Action, error) {
 
 // HandleLocal takes in a packet of the local DHCP client: the UDP payload that was
 // to go to port 67. It is sent at once, or as soon as the request under way is
-// answered; a retransmission takes the place of a packet that still waits.
+// answered; of a packet that is retransmitted while it waits, only the last copy is.
 //
 // A DHCPINFORM is refused (ReasonInform): "The client MUST NOT use DHCPINFORM
 // packets, but use normal DHCP address allocation instead" (K3.29).
@@ -210,7 +211,7 @@ func (c *Client) send(acts []Action) []Action {
 	msg := c.lend(c.queue.message(0))
 	c.queue.drop(0)
 	if e.kind == dhcp4.Discover || e.kind == dhcp4.Request {
-		c.unanswered, c.xid, c.polls = true, e.xid, 0
+		c.unanswered, c.xid, c.asked, c.polls = true, e.xid, e.kind, 0
 	}
 	c.views = append(c.views, msg)
 	return append(acts, c.newRequest(c.views[len(c.views)-1:]))
@@ -262,7 +263,9 @@ func (c *Client) deliver(msg []byte, acts []Action) ([]Action, error) {
 		// K3.14: the gateway must have removed them.
 		return acts, c.stats.drop(ReasonRelayed, nil)
 	}
-	if m.XID() == c.xid && m.Type() != forceRenew {
+	// A REQUEST has the xid of the OFFER that it accepts (RFC 2131 section 4.4.1): an
+	// OFFER held until now is no answer to it.
+	if m.XID() == c.xid && m.Type() != forceRenew && (m.Type() != dhcp4.Offer || c.asked == dhcp4.Discover) {
 		c.unanswered, c.pollArmed = false, false
 	}
 	server := netip.IPv4Unspecified()

@@ -109,6 +109,17 @@ func TestClientDeliversAsADHCPServerWould(t *testing.T) {
 	}
 }
 
+// The other server's OFFER, late, comes in the response to the REQUEST: the ACK is
+// still to be asked for.
+func TestClientPollsAfterAnOfferThatIsNoAnswer(t *testing.T) {
+	c := newHost(t)
+	c.ready()
+	ask := only(t, c.local(fromClient(1, dhcp4.Request)), ActionRequest)
+	late := direct(answerTo(fromClient(1, dhcp4.Discover), dhcp4.Offer, here))
+	only(t, c.response(ask.ID, late), ActionDeliver)
+	require.Empty(t, only(t, c.wait(DefaultPollTime), ActionRequest).Messages)
+}
+
 func TestClientTakesPayloadsOfOtherExchanges(t *testing.T) {
 	c := newHost(t)
 	c.ready()

@@ -90,6 +90,9 @@
 //   - A client's message with giaddr or option 82 is refused: RFC 3046 section 2.1
 //     for an untrusted circuit. So is one with an address that is not the SA's, in
 //     ciaddr, or in the option 50 of a DECLINE.
+//   - So is one that has no room for option 82. RFC 3046 section 2.1 would forward it
+//     without; but the option is how a server knows the client (see below), and its
+//     size is the client's choice.
 //   - A reply has an effect only if it comes from a configured server, with our
 //     giaddr, and answers, by xid and chaddr, what its SA has asked. It answers once:
 //     an ACK or NAK ends the transaction, and ReplyTime does. If a REQUEST is for one

@@ -35,7 +35,9 @@ var (
 // Relay is the DHCP relay agent in a security gateway (section 3 of the draft),
 // for all its IKE SAs together.
 //
-// Not safe for concurrent use: scale out with one Relay for each giaddr.
+// Not safe for concurrent use: scale out with one Relay for each giaddr. An address
+// must then come from one of them only, since a Relay evicts (K3.20) among its own
+// SAs.
 //
 // Every IKE_AUTH request of the client is a HandleRequest, whether or not it has
 // DHCP payloads, since held replies go out with its response; so is every
@@ -195,7 +197,9 @@ func (r *Relay) checkFields(fields relayinfo.Fields) (string, error) {
 // The request is answered in any case: acts counts whatever the error. A
 // *[DropError] tells of the first message that was refused; the others were taken.
 // With ReasonUnknownSA or ReasonDuplicate, the latter for a retransmission while
-// its response waits for replies, there is no answer to come from this call.
+// its response waits for replies, there is no answer to come from this call. A
+// retransmission of a request that was answered is not for HandleRequest: the caller
+// repeats its response (RFC 7296 section 2.1).
 //
 // A request that comes while another one waits has that one answered at once.
 func (r *Relay) HandleRequest(now time.Time, spi SPI, id MessageID, messages [][]byte, acts []Action) ([]Action, error) {
@@ -443,6 +447,7 @@ func (r *Relay) toServer(at instant, s *sa, msg []byte, acts []Action) ([]Action
 	case dhcp4.Release, dhcp4.Decline:
 		// The server may give the address to somebody else as soon as it hears.
 		acts = r.clearAddress(s, acts)
+		r.closeRequests(s)
 	default:
 		if t, err = r.ask(at, s, &m); err != nil {
 			return acts, nil, err
@@ -482,9 +487,9 @@ func (r *Relay) relayed(s *sa, msg []byte) ([]byte, error) {
 		return nil, r.stats.drop(ReasonRelayed, err)
 	}
 	if outcome == relayinfo.TooLarge {
-		// "the Relay Agent Information option SHALL NOT be inserted [and] a
-		// counter SHOULD be incremented" (RFC 3046 section 2.1).
-		r.stats[ReasonTooLarge]++
+		// RFC 3046 section 2.1 would forward it without the option. But then a client
+		// could leave out, by padding, what tells the server who it is.
+		return nil, r.stats.drop(ReasonTooLarge, nil)
 	}
 	r.out = out
 	return out[start:len(out):len(out)], nil
@@ -533,6 +538,19 @@ func (r *Relay) ask(at instant, s *sa, m *dhcp4.Message) (*transaction, error) {
 	}
 	r.open.arm(&f.open, f, t.until)
 	return t, nil
+}
+
+// closeRequests ends the REQUESTs of a client that gives its address back: an ACK
+// still under way must not give it to the client again, when it may be another's.
+func (r *Relay) closeRequests(s *sa) {
+	if s.flow == nil {
+		return
+	}
+	for i := s.flow.n - 1; i >= 0; i-- {
+		if t := &s.flow.transactions[i]; t.kind == dhcp4.Request {
+			r.close(s.flow, t)
+		}
+	}
 }
 
 // enough reports whether the replies held for t are what its wait is for.

@@ -212,15 +212,27 @@ func TestSubOptions(t *testing.T) {
 	require.Equal(t, "red", string(must(info.VSS()).Info))
 }
 
-// RFC 3046 section 2.1: without the option if it does not fit, and counted.
+// A client cannot have its message relayed without option 82 by padding it.
 func TestOption82ThatDoesNotFit(t *testing.T) {
 	g := newGateway(t, func(c *RelayConfig) { c.MaxSize, c.XIDMap = 400, true })
 	g.open(alice, "alice")
-	relayed := g.relayed(alice, fromClient(1, dhcp4.Discover, option(12, make([]byte, 155)...)))
-	_, err := relayinfo.Find(relayed)
-	require.ErrorIs(t, err, relayinfo.ErrAbsent)
-	require.Equal(t, uint64(1), g.relay.Stats()[ReasonTooLarge])
-	only(t, g.reply(answerTo(relayed, dhcp4.Offer, here)), ActionRespond)
+	msg := fromClient(1, dhcp4.Discover)
+	acts, err := g.tryRequest(alice, append(msg, make([]byte, 389-len(msg))...))
+	requireDrop(t, ReasonTooLarge, err)
+	require.Equal(t, []ActionKind{ActionRespond}, kinds(acts))
+	g.relayed(alice, append(msg, make([]byte, 388-len(msg))...)) // 12 octets of option 82
+}
+
+// The ACK to a renewal comes after the RELEASE, when the address is another's.
+func TestAReleaseEndsTheRequestUnderWay(t *testing.T) {
+	g := newGateway(t)
+	g.leased(alice, "alice", here)
+	renewal := g.relayed(alice, fromClient(9, dhcp4.Request, ciaddr(here)))
+	only(t, g.request(alice, fromClient(10, dhcp4.Release, ciaddr(here))), ActionClearAddress)
+	g.leased(bob, "bob", here)
+	_, err := g.tryReply(answerTo(renewal, dhcp4.ACK, here))
+	requireDrop(t, ReasonUnanswerable, err)
+	require.Equal(t, here, g.address(bob))
 }
 
 // A client may have no hardware address, only a client identifier.

@@ -35,12 +35,13 @@ type RelayConfig struct {
 	// Own lists further addresses of the gateway, which no client can be given.
 	Own []netip.Addr
 	// Servers are the DHCP servers, usually on port 67. Empty: requests are
-	// broadcast. Every request goes to all of them (RFC 1542 section 4.1.1: "all
-	// requests from [a] particular client MUST be relayed to the same
-	// destination(s)").
+	// broadcast. Every request goes to all of them (RFC 1542 section 4.1.1: those
+	// "from a given client MUST be relayed to the same destination (or set of
+	// destinations)").
 	Servers []netip.AddrPort
 	// Sources are the addresses replies may come from, if not those of Servers.
-	// If both are empty, replies may come from anywhere.
+	// If both are empty, replies may come from anywhere: then a client that can
+	// reach giaddr can answer itself, and take any address from its owner.
 	Sources []netip.Addr
 
 	// WaitTime is how long an IKE request waits for replies, 100 ms to 30 s.
@@ -76,7 +77,7 @@ type RelayConfig struct {
 	SourcePort bool
 
 	// MaxSize is the largest message that adding option 82 may make; a larger one
-	// is relayed without it. 300 to 1472; 0 means relayinfo.DefaultMaxSize, 1472.
+	// is refused. 300 to 1472; 0 means relayinfo.DefaultMaxSize, 1472.
 	MaxSize int
 	// MaxSAs bounds the IKE SAs.
 	MaxSAs int
@@ -117,6 +118,8 @@ func (c *RelayConfig) validate() error {
 		return errors.New("ikedhcp: GIAddr is not a unicast IPv4 address")
 	case slices.ContainsFunc(c.Servers, func(s netip.AddrPort) bool { return !isUnicast(s.Addr()) || s.Port() == 0 }):
 		return errors.New("ikedhcp: one of Servers is not a unicast IPv4 address and port")
+	case !all4(c.Own), !all4(c.Sources):
+		return errors.New("ikedhcp: one of Own or Sources is not an IPv4 address")
 	case c.WaitTime < 100*time.Millisecond || c.WaitTime > 30*time.Second:
 		return errors.New("ikedhcp: WaitTime is not within 100 ms to 30 s")
 	case c.ReplyTime < c.WaitTime:
@@ -129,6 +132,11 @@ func (c *RelayConfig) validate() error {
 		return errors.New("ikedhcp: a limit is not positive, or too large")
 	}
 	return nil
+}
+
+// all4: an address in another form would never compare equal to one in a packet.
+func all4(addrs []netip.Addr) bool {
+	return !slices.ContainsFunc(addrs, func(a netip.Addr) bool { return !a.Is4() })
 }
 
 // isUnicast reports whether a host can have this address.

@@ -29,8 +29,8 @@ func (r *Relay) HandleServer(now time.Time, src netip.AddrPort, pkt []byte, acts
 	if err := r.parseReply(&m, src, pkt); err != nil {
 		return acts, err
 	}
-	// "BOOTREPLY messages [...] with the 'giaddr' [of another] MUST be silently
-	// discarded" (RFC 1542 section 4.1.2).
+	// A reply whose giaddr is none of ours "MUST be silently discarded" (RFC 1542
+	// section 4.1.2).
 	if m.GIAddr() != r.cfg.GIAddr {
 		return acts, r.stats.drop(ReasonGIAddr, nil)
 	}
@@ -66,7 +66,8 @@ func (r *Relay) HandleIntercepted(now time.Time, src netip.AddrPort, dst netip.A
 	if err := r.parseReply(&m, src, pkt); err != nil {
 		return acts, err
 	}
-	if m.Relayed() && m.GIAddr() != r.cfg.GIAddr { // some servers leave it there
+	// giaddr is 0, or as the request had it.
+	if m.Relayed() && m.GIAddr() != r.cfg.GIAddr {
 		return acts, r.stats.drop(ReasonGIAddr, nil)
 	}
 	if _, err := relayinfo.Find(pkt); err != nil && !errors.Is(err, relayinfo.ErrAbsent) {

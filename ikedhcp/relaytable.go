@@ -186,8 +186,8 @@ type transaction struct {
 	clientID []byte // option 61, if it will be needed
 }
 
-// answeredBy reports whether a server sends reply for t. There are servers that
-// send a NAK, or an ACK, for a REQUEST that accepts the offer of another one.
+// answeredBy reports whether reply is one that t may have. A REQUEST that accepts
+// the offer of one server is for that server alone to answer (RFC 2131 section 3.1).
 func (t *transaction) answeredBy(reply *dhcp4.Message) bool {
 	if id := serverID(reply); t.server != 0 && id != 0 && id != t.server {
 		return false

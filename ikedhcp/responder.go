@@ -108,11 +108,17 @@ type Responder struct {
 	pending map[ID]*assignment
 	asked   map[assignmentKey]ID
 	expiry  fifo[assignment]
+	// circuits counts what is pending for each option 82, that is each IKE SA, lest
+	// one client take all of MaxPending.
+	circuits map[string]int
 
 	// Memory that actions lend to the caller until the next call.
 	out []byte
 	tos []netip.AddrPort
 }
+
+// maxPerCircuit bounds the ActionAssign under way for one IKE SA.
+const maxPerCircuit = 8
 
 // assignment is an ActionAssign under way.
 type assignment struct {
@@ -142,7 +148,9 @@ func NewResponder(cfg ResponderConfig) (*Responder, error) {
 	case cfg.AssignTime < 0 || cfg.MaxPending < 0:
 		return nil, errors.New("ikedhcp: a field of ResponderConfig is negative")
 	}
-	return &Responder{cfg: cfg, pending: make(map[ID]*assignment), asked: make(map[assignmentKey]ID)}, nil
+	return &Responder{
+		cfg: cfg, pending: make(map[ID]*assignment), asked: make(map[assignmentKey]ID), circuits: make(map[string]int),
+	}, nil
 }
 
 func (s *Responder) begin(now time.Time) instant {
@@ -188,11 +196,13 @@ func (s *Responder) HandleMessage(now time.Time, pkt []byte, acts []Action) ([]A
 	if named && netip.AddrFrom4([4]byte(server)) != a.server && m.Type() != dhcp4.Discover {
 		return acts, s.stats.drop(ReasonServerID, nil)
 	}
+	// ciaddr counts first: the Relay vouches for it, and a message that has it must
+	// not have option 50 (RFC 2131 table 5).
 	switch {
-	case hasRequested:
-		a.request.Requested = netip.AddrFrom4([4]byte(requested))
 	case m.CIAddr() != netip.IPv4Unspecified():
 		a.request.Requested = m.CIAddr()
+	case hasRequested && m.Type() != dhcp4.Release:
+		a.request.Requested = netip.AddrFrom4([4]byte(requested))
 	}
 
 	switch m.Type() {
@@ -219,12 +229,13 @@ func (s *Responder) HandleMessage(now time.Time, pkt []byte, acts []Action) ([]A
 	if _, asked := s.asked[a.key]; asked {
 		return acts, s.stats.drop(ReasonDuplicate, nil)
 	}
-	if len(s.pending) >= s.cfg.MaxPending {
+	if len(s.pending) >= s.cfg.MaxPending || a.key.circuit != "" && s.circuits[a.key.circuit] >= maxPerCircuit {
 		return acts, s.stats.drop(ReasonTooMany, nil)
 	}
 	s.lastID++
 	a.id = s.lastID
 	s.pending[a.id], s.asked[a.key] = a, a.id
+	s.circuits[a.key.circuit]++
 	s.expiry.arm(&a.deadline, a, at.after(s.cfg.AssignTime))
 	return append(acts, Action{Kind: ActionAssign, ID: a.id, Assign: a.request}), nil
 }
@@ -301,6 +312,9 @@ func (s *Responder) settle(a *assignment) {
 	s.expiry.stop(&a.deadline)
 	delete(s.pending, a.id)
 	delete(s.asked, a.key)
+	if s.circuits[a.key.circuit]--; s.circuits[a.key.circuit] == 0 {
+		delete(s.circuits, a.key.circuit)
+	}
 }
 
 // isReserved: the options that are not the caller's to set. The Responder knows
@@ -338,8 +352,7 @@ func (g *Assignment) validate(p Purpose) error {
 	return nil
 }
 
-// defaultMaxSize is what every client accepts: "a DHCP message of up to 576
-// octets" (RFC 2131 section 2), IP and UDP headers included.
+// defaultMaxSize is what every client accepts: "a message of up to 576 octets" (RFC 2131 section 2), IP and UDP headers included.
 const (
 	ipUDPLen       = 28
 	defaultMaxSize = 576 - ipUDPLen
@@ -383,7 +396,8 @@ func (s *Responder) reply(a *assignment, kind dhcp4.MessageType, granted Assignm
 		b = binary.BigEndian.AppendUint32(append(b, dhcp4.OptionLeaseTime, 4), seconds)
 	}
 	if id := a.request.ClientID; id != nil && len(id) <= math.MaxUint8 {
-		// "the DHCP server MUST include [it] in the response" (RFC 6842 section 3).
+		// "the server MUST return the 'client identifier' option, unaltered, in its
+		// response message" (RFC 6842 section 3).
 		b = append(append(b, dhcp4.OptionClientIdentifier, byte(len(id))), id...)
 	}
 

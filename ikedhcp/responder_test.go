@@ -112,6 +112,8 @@ func TestResponderRELEASEAndDECLINE(t *testing.T) {
 	acts := s.message(relayedBy(fromClient(1, dhcp4.Release, sid, ciaddr(here)), relayinfo.Fields{}))
 	require.Equal(t, []ActionKind{ActionFree}, kinds(acts))
 	require.Equal(t, here, acts[0].Address)
+	acts = s.message(relayedBy(fromClient(1, dhcp4.Release, sid, ciaddr(here), addrOption(dhcp4.OptionRequestedIPAddress, there)), relayinfo.Fields{}))
+	require.Equal(t, here, only(t, acts, ActionFree).Address, "option 50 does not name what is released")
 	acts = s.message(relayedBy(fromClient(1, dhcp4.Decline, sid, addrOption(dhcp4.OptionRequestedIPAddress, here)), relayinfo.Fields{}))
 	require.Equal(t, []ActionKind{ActionDeclined}, kinds(acts))
 	require.Equal(t, here, acts[0].Address)
@@ -232,6 +234,23 @@ func TestResponderRefuses(t *testing.T) {
 		require.NoError(t, err)
 		_, err = s.HandleMessage(start, relayedBy(fromClient(2, dhcp4.Discover), relayinfo.Fields{}), nil)
 		requireDrop(t, ReasonTooMany, err)
+	})
+	t.Run("more than one IKE SA may have under way", func(t *testing.T) {
+		s := must(NewResponder(ResponderConfig{ServerID: server.Addr()}))
+		ask := func(xid uint32, subscriber string) error {
+			_, err := s.HandleMessage(start, relayedBy(fromClient(xid, dhcp4.Discover), relayinfo.Fields{SubscriberID: subscriber}), nil)
+			return err
+		}
+		const one, other = "one", "other"
+		for xid := range uint32(maxPerCircuit) {
+			require.NoError(t, ask(xid, one))
+		}
+		requireDrop(t, ReasonTooMany, ask(99, one))
+		require.NoError(t, ask(99, other), "nobody else suffers")
+		at, _ := s.Deadline()
+		s.HandleTimeout(at, nil)
+		require.NoError(t, ask(100, one))
+		require.Len(t, s.circuits, 1, "what is over is not counted")
 	})
 	t.Run("an offer is refused in silence", func(t *testing.T) {
 		s := newResponder(t)

@@ -260,10 +260,17 @@ func (g *gateway) perform(ctx context.Context, a ikedhcp.Action) {
 	case ikedhcp.ActionClearAddress:
 		g.ladder.note(gatewayNode, "%v is nobody's", a.Address)
 		g.seen.cleared(a.Address)
+		if s != nil {
+			s.selector = ikedhcp.TrafficSelector{}
+		}
 		g.letGo(a.Address)
 	case ikedhcp.ActionDeleteSAs:
 		g.ladder.note(gatewayNode, "%v is given to another identity: the SAs of %s are deleted", a.Address, s.node)
 		g.seen.evict(s.node)
+		s.selector = ikedhcp.TrafficSelector{}
+		if !s.established {
+			break // its next request finds it without an address
+		}
 		g.ask(s, payload{payloadD, deleteIKESA()})
 		g.after = append(g.after, func() { g.close(ctx, s) })
 	case ikedhcp.ActionRespond, ikedhcp.ActionRefuse:

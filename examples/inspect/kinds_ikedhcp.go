@@ -49,6 +49,9 @@ func decodeIKEPayloads(b []byte) (string, []byte, error) {
 				line += ", unusable: " + reason(err)
 			} else {
 				line += ": " + m.String()
+				if m.Type() == 0 {
+					line += ", unusable: not DHCP, which has a message type"
+				}
 			}
 		}
 		text = append(text, line)
