@@ -185,7 +185,7 @@ func (a *ASIdentifiers) UnmarshalText(text []byte) error {
 }
 
 // ParseASText is the reverse of [ASIdentifiers.String], in the manner of
-// [ParseText].
+// [ParseText]. It also reads "AS 64496" and "AS64500-AS64511".
 func ParseASText(text string) (ASIdentifiers, error) {
 	if strings.TrimSpace(text) == "none" {
 		return ASIdentifiers{}, nil
@@ -212,7 +212,7 @@ func (a *ASIdentifiers) addText(element string) error {
 	if after, ok := strings.CutPrefix(element, "RDI "); ok {
 		c, text = &a.rdi, after
 	} else if after, ok := strings.CutPrefix(element, "AS"); ok {
-		text = strings.TrimPrefix(after, " ")
+		text = strings.Replace(strings.TrimPrefix(after, " "), "-AS", "-", 1)
 	} else {
 		return errNotASElement
 	}
@@ -231,15 +231,14 @@ func (a *ASIdentifiers) addText(element string) error {
 	return nil
 }
 
-// parseASRange is the reverse of [ASRange.String]; the second number may repeat
-// the "AS".
+// parseASRange is the reverse of [ASRange.String].
 func parseASRange(text string) (ASRange, error) {
 	from, to, isRange := strings.Cut(text, "-")
 	first, err := strconv.ParseUint(from, 10, 32)
 	last := first
 	var err2 error
 	if isRange {
-		last, err2 = strconv.ParseUint(strings.TrimPrefix(to, "AS"), 10, 32)
+		last, err2 = strconv.ParseUint(to, 10, 32)
 	}
 	switch {
 	case errors.Join(err, err2) != nil:

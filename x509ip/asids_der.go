@@ -32,7 +32,7 @@ var (
 // as strictly as [Parse], with the same errors and limits: numbers and ranges
 // ascend, are merged where they touch, and a range has at least two numbers.
 func ParseASIdentifiers(der []byte) (ASIdentifiers, error) {
-	p := asParser{reader{der: der}}
+	p := asParser{reader: reader{der: der}}
 	return p.identifiers()
 }
 
@@ -41,7 +41,7 @@ func ParseASIdentifiers(der []byte) (ASIdentifiers, error) {
 // of order, overlap or are not merged, INTEGERs that are longer than necessary,
 // ranges of one number, and sets without any.
 func ParseASIdentifiersLenient(der []byte) (ASIdentifiers, []*ParseError, error) {
-	p := asParser{reader{der: der, lenient: true}}
+	p := asParser{reader: reader{der: der, lenient: true}}
 	a, err := p.identifiers()
 	if err != nil {
 		return ASIdentifiers{}, nil, err
@@ -131,7 +131,10 @@ func appendASID(dst []byte, n number[uint16]) []byte {
 	return dst
 }
 
-type asParser struct{ reader }
+type asParser struct {
+	reader
+	elements int // decoded so far, of both kinds
+}
 
 // identifiers decodes the whole extension.
 func (p *asParser) identifiers() (a ASIdentifiers, err error) {
@@ -201,7 +204,7 @@ func (p *asParser) members(seq element) (set[uint16], error) {
 	if seq.len() == 0 {
 		return nil, p.deviates("asIdsOrRanges", seq.start, errNoAS)
 	}
-	s := make(set[uint16], 0, min(countElements(p.der[seq.content:seq.end]), MaxElements))
+	s := make(set[uint16], 0, min(countElements(p.der[seq.content:seq.end]), MaxElements-p.elements))
 	for pos := seq.content; pos < seq.end; {
 		sp, next, err := p.idOrRange(pos, seq.end)
 		if err != nil {
@@ -220,9 +223,10 @@ func (p *asParser) members(seq element) (set[uint16], error) {
 				return nil, err
 			}
 		}
-		if n == MaxElements {
+		if p.elements == MaxElements {
 			return nil, wire.Errorf("ASIdOrRange", pos, ErrTooLarge)
 		}
+		p.elements++
 		s = append(s, sp)
 		pos = next
 	}

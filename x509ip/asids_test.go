@@ -139,6 +139,12 @@ func TestASIdentifiersLimits(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, back.Equal(a))
 
+	// The limit is that of the extension: what is read can be written.
+	asnum := b[headerLen(len(b)-5):]
+	rdi := slices.Concat([]byte{tagRDI}, asnum[1:])
+	_, err = ParseASIdentifiers(der(tagSequence, asnum, rdi))
+	require.ErrorIs(t, err, ErrTooLarge)
+
 	_, err = ParseASIdentifiers(der(tagSequence, der(tagASNum, der(tagSequence, slices.Repeat(integer(1), MaxElements+1)))))
 	require.Error(t, err)
 	_, err = ASIdentifiers{}.MarshalBinary()
@@ -191,7 +197,7 @@ func TestParseASText(t *testing.T) {
 	require.Equal(t, "AS1-3, AS7, RDI 2", as(t, "  RDI 2, AS7,AS2-3 ,AS1-AS2").String())
 	require.True(t, as(t, "none").IsZero())
 	for text, offset := range map[string]int{
-		"": 0, "1": 0, "AS": 0, "AS-1": 0, "AS2-1": 0, "AS4294967296": 0, "AS1, AS inherit": 5, "RDI inherit, RDI 1": 13, "AS1 - 2": 0, "RDI": 0, "AS1,none": 4,
+		"": 0, "1": 0, "AS": 0, "AS-1": 0, "AS2-1": 0, "AS4294967296": 0, "AS1, AS inherit": 5, "RDI inherit, RDI 1": 13, "AS1 - 2": 0, "RDI": 0, "AS1,none": 4, "RDI 1-AS2": 0, "AS1-ASAS2": 0,
 	} {
 		a, err := ParseASText(text)
 		var pe *ParseError

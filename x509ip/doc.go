@@ -78,10 +78,11 @@
 //     wins, as in OpenSSL: the MUST would otherwise exclude ranges that exist.
 //   - An extension without any family is refused: section 2.2.3.3 forbids a family
 //     that grants nothing, and this would be nothing else.
-//   - Of the address families only IPv4 and IPv6 are accepted. The SAFIs are 1, 2,
-//     3, 4, 64, 65, 66 and 128, those with an assigned meaning that concerns IP
-//     addresses; 0 is reserved. Addresses with a SAFI are a resource apart, in
-//     every comparison; RFC 6487 section 4.8.10 has no use for them.
+//   - Of the address families only IPv4 and IPv6 are accepted, and of the SAFIs 1,
+//     2, 3, 4, 64, 65, 66 and 128, those that OpenSSL can name, so that what is
+//     made here can be read there; 0 is reserved. Addresses with a SAFI are a
+//     resource apart, in every comparison; RFC 6487 section 4.8.10 has no use for
+//     them.
 //   - AS identifiers have 32 bits (RFC 6793), routing domain identifiers too.
 //     RFC 3779 section 3.2.3.4 has contiguous ones combined; a range of a single
 //     number is accepted no more than two numbers that are a range, so that each
@@ -118,11 +119,14 @@
 // # Limits
 //
 // The work of every function is linear in the size of its input, except that
-// what takes elements in any order sorts them. An extension has at most
-// [MaxElements] elements, when it is read, when it is written and in a text, so
-// that a parser never holds more than 8 MiB; [Parse] allocates twice, a [Decoder]
-// not at all once it has enough. A certificate from a peer is bounded by the
-// message that brought it.
+// what takes elements in any order sorts them, and that [Verify] reads a
+// certificate once for each path it is part of, of which crypto/x509 builds no
+// more than it may check signatures for. An extension has at most [MaxElements]
+// elements, when it is read, when it is written and in a text, so that what
+// [Parse] returns never holds more than 8 MiB; the deviations of [ParseLenient]
+// may take 16 MiB more. [Parse] allocates twice, a [Decoder] not at all once it
+// has enough. A certificate from a peer is bounded by the message that brought
+// it.
 //
 // # Clauses and tests
 //

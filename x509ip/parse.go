@@ -44,7 +44,7 @@ var (
 
 // MaxElements is how many prefixes and ranges, or numbers and ranges of
 // numbers, an extension may have: far more than any certificate in use, and
-// few enough that what a parser allocates stays below 10 MB whatever it is fed.
+// few enough that what [Parse] allocates stays below 10 MB whatever it is fed.
 const MaxElements = 1 << 18
 
 // Parse decodes the value of an IP address delegation extension, the content of
@@ -203,9 +203,9 @@ func (p *parser) family(pos, limit int) (next int, err error) {
 	return seq.next, p.addFamily(f, seq.content)
 }
 
-// order checks that family comes after the last one: "The addressFamily values
-// used in the sequence of IPAddressFamily MUST be unique", "in ascending
-// lexicographical order".
+// order checks that family comes after the last one: "There MUST be only one
+// IPAddressFamily SEQUENCE per unique combination of AFI and SAFI.  Each SEQUENCE
+// MUST be ordered by ascending addressFamily values".
 func (p *parser) order(family Family, offset int) error {
 	n := len(p.families)
 	if n == 0 || p.families[n-1].compare(family) < 0 {

@@ -17,7 +17,7 @@ var (
 	// its issuer has no such resources.
 	ErrNothingToInherit = errors.New("nothing to inherit")
 	// ErrOIDs: the certificate has an extension of RFC 8360 without its policy, or
-	// the policy beside an extension of RFC 3779.
+	// the policy beside an extension of RFC 3779 or the policy of RFC 6484.
 	ErrOIDs = errors.New("extension and certificate policy do not belong together")
 )
 
@@ -179,6 +179,9 @@ func claimedResources(c *x509.Certificate, reconsider bool) (r Resources, amende
 		// RFC 8360 sections 4.2.2.1 and 4.2.2.3: "This OID MUST only be used in
 		// conjunction with the alternative Certificate Policy OID".
 		amended = slices.ContainsFunc(c.PolicyIdentifiers, OIDResourcePolicyV2().Equal)
+		if amended && slices.ContainsFunc(c.PolicyIdentifiers, OIDResourcePolicy().Equal) {
+			return Resources{}, amended, ErrOIDs
+		}
 		otherBlocks, otherAS := OIDIPAddrBlocksV2(), OIDASIdentifiersV2()
 		if amended {
 			blocksOID, otherBlocks = otherBlocks, blocksOID

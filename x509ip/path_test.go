@@ -416,7 +416,9 @@ func TestReconsiderPathNeedsExtensionAndPolicy(t *testing.T) {
 	old.PolicyIdentifiers = []asn1.ObjectIdentifier{OIDResourcePolicyV2()}
 	both := claims(t, "::/0", "none", true)
 	both.Extensions = append(both.Extensions, old.Extensions...)
-	for _, c := range []*x509.Certificate{amended, old, both} {
+	policies := claims(t, "::/0", "none", true)
+	policies.PolicyIdentifiers = append(policies.PolicyIdentifiers, OIDResourcePolicy())
+	for _, c := range []*x509.Certificate{amended, old, both, policies} {
 		_, _, err := ReconsiderPath([]*x509.Certificate{c})
 		require.ErrorIs(t, err, ErrOIDs)
 	}

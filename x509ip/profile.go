@@ -49,7 +49,8 @@ const (
 	//   - names of one common name and at most one serial number, in
 	//     PrintableString
 	//   - RSA of 2048 bits with exponent 65537, and SHA-256 (RFC 7935)
-	//   - key identifiers that are the SHA-1 of the key
+	//   - key identifiers that are the SHA-1 of the key, of the subject's and of the
+	//     issuer's
 	//   - one CRL distribution point and one authority information access, each
 	//     with an rsync URI, and neither if self-signed
 	//   - subject information access with rsync URIs: repository and manifest of an
@@ -105,7 +106,13 @@ func (p Profile) check(path []*x509.Certificate) error {
 	}
 	for depth := len(path) - 1; depth >= 0; depth-- {
 		isAnchor := depth == len(path)-1
-		c := profiled{path[depth], depth > 0, isAnchor && bytes.Equal(path[depth].RawIssuer, path[depth].RawSubject)}
+		c := profiled{
+			Certificate: path[depth],
+			issuer:      path[min(depth+1, len(path)-1)],
+			authority:   depth > 0,
+			selfSigned:  isAnchor && bytes.Equal(path[depth].RawIssuer, path[depth].RawSubject),
+		}
+		c.resources, c.amended, c.err = claimedResources(c.Certificate, true)
 		for _, r := range rules {
 			if !r.holds(c) {
 				return &PathError{Depth: depth, Err: fmt.Errorf("%w: RFC %s", ErrProfile, r.text)}
@@ -118,8 +125,14 @@ func (p Profile) check(path []*x509.Certificate) error {
 // profiled is a certificate that rules apply to.
 type profiled struct {
 	*x509.Certificate
-	authority  bool // by its place in the path
+	issuer     *x509.Certificate // itself if it is the trust anchor
+	authority  bool              // by its place in the path
 	selfSigned bool
+
+	// What its extensions say, as from claimedResources.
+	resources Resources
+	amended   bool
+	err       error
 }
 
 // rule is a rule of a profile.
@@ -166,25 +179,23 @@ func localRules() []rule {
 			})
 		}},
 		{"6487 section 4.8.10: IP addresses in a critical extension, without SAFI", func(c profiled) bool {
-			r, amended, err := claimedResources(c.Certificate, true)
 			oid := OIDIPAddrBlocks()
-			if amended {
+			if c.amended {
 				oid = OIDIPAddrBlocksV2()
 			}
-			return err == nil && c.critical(oid) && !r.Blocks.hasSAFI()
+			return c.err == nil && c.critical(oid) && !c.resources.Blocks.hasSAFI()
 		}},
 		{"6494 section 4: IPv6 addresses", func(c profiled) bool {
-			r, _, err := claimedResources(c.Certificate, true)
-			_, ok := r.Blocks.family(Family{AFI: IPv6})
-			return c.authority || err == nil && ok
+			_, ok := c.resources.Blocks.family(Family{AFI: IPv6})
+			return c.authority || ok
 		}},
 		{"6487 section 4.8.11: AS numbers in a critical extension, without routing domains", func(c profiled) bool {
-			r, amended, err := claimedResources(c.Certificate, true)
 			oid := OIDASIdentifiers()
-			if amended {
+			if c.amended {
 				oid = OIDASIdentifiersV2()
 			}
-			return err == nil && (r.ASIdentifiers.IsZero() || c.critical(oid) && r.ASIdentifiers.rdi.absent())
+			as := c.resources.ASIdentifiers
+			return as.IsZero() || c.critical(oid) && as.rdi.absent()
 		}},
 	}
 }
@@ -205,6 +216,10 @@ func strictRules() []rule {
 		{"6487 section 4.8.2: subject key identifier is the SHA-1 of the key", func(c profiled) bool {
 			id, err := keyIdentifier(c.PublicKey)
 			return err == nil && bytes.Equal(id, c.SubjectKeyId)
+		}},
+		{"6487 section 4.8.3: authority key identifier is the issuer's subject key identifier", func(c profiled) bool {
+			isAnchor := c.issuer == c.Certificate
+			return isAnchor && (!c.selfSigned || len(c.AuthorityKeyId) == 0) || bytes.Equal(c.AuthorityKeyId, c.issuer.SubjectKeyId)
 		}},
 		{"6487 section 4.8.6: one CRL distribution point with an rsync URI, not critical, and none if self-signed", func(c profiled) bool {
 			return c.where(oidCRLDistribution, isCRLDistribution)

@@ -229,6 +229,8 @@ func TestProfileRules(t *testing.T) {
 		}, "7935 section 3", true},
 		{"RSA exponent", leaf, func(c *x509.Certificate) { c.PublicKey = &rsa.PublicKey{N: rsaKey().N, E: 3} }, "7935 section 3", true},
 		{"subject key identifier of another key", leaf, func(c *x509.Certificate) { c.SubjectKeyId = []byte{1} }, "6487 section 4.8.2", true},
+		{"authority key identifier of another key", leaf, func(c *x509.Certificate) { c.AuthorityKeyId = []byte{1} }, "6487 section 4.8.3", true},
+		{"authority key identifier of a trust anchor", anchor, func(c *x509.Certificate) { c.AuthorityKeyId = []byte{1} }, "6487 section 4.8.3", true},
 		{"no CRL distribution point", leaf, remove(oidCRLDistribution), "6487 section 4.8.6", true},
 		{"CRL distribution point of a trust anchor", anchor, add(oidCRLDistribution), "6487 section 4.8.6", true},
 		{"critical CRL distribution point", leaf, flip(oidCRLDistribution), "6487 section 4.8.6", true},
@@ -302,6 +304,8 @@ func TestTemplateRefuses(t *testing.T) {
 		{"no CRL", 2, func(t *Template) { t.Publication.CRL = "" }},
 		{"CRL of a trust anchor alone", 0, func(t *Template) { t.Publication.CRL = repository }},
 		{"no signed object", 2, func(t *Template) { t.Publication.SignedObject = "" }},
+		{"AS numbers alone", 1, func(t *Template) { t.Blocks = Blocks{} }},
+		{"repository of a router", 2, func(t *Template) { t.Publication.Repository = repository }},
 		{"no manifest", 1, func(t *Template) { t.Publication.Manifest = "http://rpki.example/" }},
 	}
 	for _, tt := range tests {

@@ -203,6 +203,10 @@ func (t Template) check() error {
 	}
 	_, hasIPv6 := t.Blocks.family(Family{AFI: IPv6})
 	switch {
+	case t.Blocks.IsZero():
+		// RFC 6494 section 4: "SEND certificates MUST include the IP Address Delegation
+		// extension".
+		return errors.New("x509ip: certificate without IP addresses")
 	case !t.Authority && !hasIPv6:
 		// RFC 6494 section 4: "This extension MUST include at least one address block
 		// for the IPv6 Address Family".
@@ -227,6 +231,11 @@ func (t Template) check() error {
 func (t Template) checkStrict() error {
 	p := t.Publication
 	needed := []string{p.CRL, p.Issuer, p.SignedObject}
+	if !t.Authority && p.Repository+p.Manifest != "" {
+		// RFC 6487 section 4.8.8.2: "Other AccessMethods MUST NOT be used for an EE
+		// certificates's SIA."
+		return errors.New("x509ip: strict profile with a repository or manifest of an end entity")
+	}
 	if t.Authority {
 		needed = []string{p.Repository, p.Manifest}
 		if p.CRL != "" || p.Issuer != "" { // not a trust anchor

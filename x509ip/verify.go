@@ -49,8 +49,8 @@ type VerifyOptions struct {
 	// CheckRevocation, if not nil, is called for each certificate of a path but
 	// the trust anchor, starting below that, once all else is in order. It
 	// returns an error for a certificate that is revoked, or of which that cannot
-	// be told; the path is then not valid. RFC 6487 section 7.2: "The certificate
-	// MUST NOT have been revoked".
+	// be told; the path is then not valid. RFC 6487 section 7.2: "The issuer has
+	// not revoked the certificate."
 	CheckRevocation func(certificate, issuer *x509.Certificate) error
 }
 

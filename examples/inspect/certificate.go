@@ -21,8 +21,9 @@ import (
 
 // decodeCertificates is for one certificate in DER, or one or more in PEM. Of a
 // chain, leaf first, it tells who holds what, who narrows what, and whether the
-// resources nest (RFC 3779 sections 2.3 and 3.3, RFC 8360). An IP address delegation extension that is malformed or not canonical
-// is an error, with its offset in the certificate's DER.
+// resources nest (RFC 3779 sections 2.3 and 3.3, RFC 8360). An extension for
+// resources that is malformed or not canonical is an error, with its offset in
+// the certificate's DER.
 func decodeCertificates(b []byte) (string, []byte, error) {
 	ders, err := splitPEM(b)
 	if err != nil {
@@ -135,13 +136,17 @@ func decodeCertificate(der []byte) (*x509.Certificate, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	var resources x509ip.Resources
+	var resources, amended x509ip.Resources // amended: in the extensions of RFC 8360
 	for _, e := range cert.Extensions {
 		switch {
-		case e.Id.Equal(x509ip.OIDIPAddrBlocks()), e.Id.Equal(x509ip.OIDIPAddrBlocksV2()):
+		case e.Id.Equal(x509ip.OIDIPAddrBlocks()):
 			resources.Blocks, err = x509ip.Parse(e.Value)
-		case e.Id.Equal(x509ip.OIDASIdentifiers()), e.Id.Equal(x509ip.OIDASIdentifiersV2()):
+		case e.Id.Equal(x509ip.OIDIPAddrBlocksV2()):
+			amended.Blocks, err = x509ip.Parse(e.Value)
+		case e.Id.Equal(x509ip.OIDASIdentifiers()):
 			resources.ASIdentifiers, err = x509ip.ParseASIdentifiers(e.Value)
+		case e.Id.Equal(x509ip.OIDASIdentifiersV2()):
+			amended.ASIdentifiers, err = x509ip.ParseASIdentifiers(e.Value)
 		}
 		if err != nil {
 			return nil, "", wire.Shift(err, offsetOfValue(cert, e))
@@ -156,6 +161,9 @@ func decodeCertificate(der []byte) (*x509.Certificate, string, error) {
 	fmt.Fprintf(&text, "authority: %t\n", cert.BasicConstraintsValid && cert.IsCA)
 	fmt.Fprintf(&text, "extended key usage: %s\n", describeUsage(cert))
 	fmt.Fprintf(&text, "resources: %s", resources)
+	if !amended.Blocks.IsZero() || !amended.ASIdentifiers.IsZero() {
+		fmt.Fprintf(&text, "\nresources by RFC 8360: %s", amended)
+	}
 	return cert, text.String(), nil
 }
 

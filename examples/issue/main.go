@@ -81,15 +81,9 @@ func run(args []string, now time.Time, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "issue: %v\n", err)
 		return statusFailed
 	}
-	fmt.Fprintf(stdout, "%s.pem: %s holds %s until %s\n", o.file, certificate.Subject.CommonName, describe(o), certificate.NotAfter.Format(time.RFC3339))
+	held := x509ip.Resources{Blocks: o.blocks, ASIdentifiers: o.numbers}
+	fmt.Fprintf(stdout, "%s.pem: %s holds %s until %s\n", o.file, certificate.Subject.CommonName, held, certificate.NotAfter.Format(time.RFC3339))
 	return statusOK
-}
-
-func describe(o order) string {
-	if o.numbers.IsZero() {
-		return o.blocks.String()
-	}
-	return o.blocks.String() + ", " + o.numbers.String()
 }
 
 func parseOrder(args []string, stderr io.Writer) (order, error) {
@@ -127,6 +121,8 @@ func parseOrder(args []string, stderr io.Writer) (order, error) {
 		return o, errors.New("authority and router have an issuer, an anchor has none")
 	case (o.duid == "") == (o.kind == "router"):
 		return o, errors.New("a router has a DUID, nothing else has")
+	case (o.name == "") != (o.kind == "router"):
+		return o, errors.New("an anchor or authority has a name, that of a router is its DUID")
 	case o.days < 1 || o.days > 36500:
 		return o, errors.New("-days is from 1 to 36500")
 	}
@@ -136,9 +132,9 @@ func parseOrder(args []string, stderr io.Writer) (order, error) {
 
 // issuer is who signs.
 type issuer struct {
-	certificate *x509.Certificate
-	key         crypto.Signer
-	chain       []byte // the certificate and those above it, in PEM
+	path  []*x509.Certificate // its certificate and those above it
+	chain []byte              // path in PEM
+	key   crypto.Signer
 }
 
 // issue makes key and certificate and writes the files.
@@ -158,9 +154,9 @@ func (o order) issue(now time.Time) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	parent, signer := by.certificate, by.key
-	if parent == nil {
-		parent, signer = template, key
+	parent, signer := template, key
+	if o.issuer != "" {
+		parent, signer = by.path[0], by.key
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
 	if err != nil {
@@ -170,7 +166,7 @@ func (o order) issue(now time.Time) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkNesting(certificate, by.certificate); err != nil {
+	if err := x509ip.VerifyPath(append([]*x509.Certificate{certificate}, by.path...)); err != nil {
 		return nil, err
 	}
 	return certificate, o.write(certificate, key, by.chain)
@@ -199,8 +195,8 @@ func (o order) template(pub crypto.PublicKey, now time.Time, by issuer) (*x509.C
 		return nil, err
 	}
 	notAfter := now.AddDate(0, 0, o.days)
-	if by.certificate != nil && by.certificate.NotAfter.Before(notAfter) {
-		notAfter = by.certificate.NotAfter
+	if o.issuer != "" && by.path[0].NotAfter.Before(notAfter) {
+		notAfter = by.path[0].NotAfter
 	}
 	t := x509ip.Template{
 		PublicKey: pub, Name: name, Authority: o.kind != "router",
@@ -231,36 +227,27 @@ func (o order) publication() x509ip.Publication {
 	return p
 }
 
-// checkNesting refuses what the issuer's certificate does not hold. Of an issuer
-// that inherits that cannot be told without those above it.
-func checkNesting(certificate, by *x509.Certificate) error {
-	path := []*x509.Certificate{certificate}
-	if by != nil {
-		path = append(path, by)
-	}
-	err := x509ip.VerifyPath(path)
-	if pe, ok := errors.AsType[*x509ip.PathError](err); ok && by != nil && pe.Depth == 1 && errors.Is(err, x509ip.ErrNothingToInherit) {
-		return nil
-	}
-	return err
-}
-
 func (o order) write(certificate *x509.Certificate, key crypto.Signer, chain []byte) error {
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return err
 	}
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw})
-	for _, file := range []struct {
+	files := []struct {
 		suffix  string
 		mode    os.FileMode
 		content []byte
 	}{
-		{".key", 0o600, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})},
 		{".pem", 0o644, text},
 		{".chain.pem", 0o644, append(text, chain...)},
-	} {
+		{".key", 0o600, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})},
+	}
+	for i, file := range files {
 		if err := writeNew(o.file+file.suffix, file.mode, file.content); err != nil {
+			// All of them or none, so that the next try is not stopped by the rest of this.
+			for _, written := range files[:i] {
+				err = errors.Join(err, os.Remove(o.file+written.suffix))
+			}
 			return err
 		}
 	}
@@ -281,21 +268,25 @@ func readIssuer(name string) (by issuer, err error) {
 	if by.chain, err = os.ReadFile(name + ".chain.pem"); err != nil {
 		return by, err
 	}
-	block, _ := pem.Decode(by.chain)
-	if block == nil {
+	for block, rest := pem.Decode(by.chain); block != nil; block, rest = pem.Decode(rest) {
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return by, err
+		}
+		by.path = append(by.path, certificate)
+	}
+	switch {
+	case len(by.path) == 0:
 		return by, fmt.Errorf("%s.chain.pem is not PEM", name)
-	}
-	if by.certificate, err = x509.ParseCertificate(block.Bytes); err != nil {
-		return by, err
-	}
-	if !by.certificate.IsCA {
+	case !by.path[0].IsCA:
 		return by, fmt.Errorf("%s is no authority", name)
 	}
 	text, err := os.ReadFile(name + ".key")
 	if err != nil {
 		return by, err
 	}
-	if block, _ = pem.Decode(text); block == nil {
+	block, _ := pem.Decode(text)
+	if block == nil {
 		return by, fmt.Errorf("%s.key is not PEM", name)
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)

@@ -96,6 +96,17 @@ func TestKeysArePrivateAndKept(t *testing.T) {
 	require.Equal(t, before, after)
 }
 
+func TestNothingIsLeftOfAFailure(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "a.chain.pem"), nil, 0o600))
+	status, _, stderr := issueIn(dir, "anchor", "-name", "x", "-blocks", "::/0", "a")
+	require.Equal(t, statusFailed, status)
+	require.Contains(t, stderr, "exists")
+	files, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, files, 1)
+}
+
 func TestRefused(t *testing.T) {
 	dir := t.TempDir()
 	issueAll(t, dir)
@@ -110,6 +121,7 @@ func TestRefused(t *testing.T) {
 		"no file":               {statusUsage, []string{"anchor", "-name", "x"}, "files"},
 		"no issuer":             {statusUsage, []string{"authority", "-name", "x", "x"}, "issuer"},
 		"issuer of an anchor":   {statusUsage, []string{"anchor", "-issuer", "anchor", "-name", "x", "x"}, "issuer"},
+		"router with a name":    {statusUsage, []string{"router", "-issuer", "isp", "-duid", duid, "-name", "x", "x"}, "its DUID"},
 		"no DUID":               {statusUsage, []string{"router", "-issuer", "isp", "x"}, "DUID"},
 		"days":                  {statusUsage, []string{"anchor", "-name", "x", "-days", "0", "x"}, "-days"},
 		"blocks that are none":  {statusUsage, []string{"anchor", "-name", "x", "-blocks", "10.0.0.1", "x"}, "neither prefix nor range"},
@@ -119,6 +131,7 @@ func TestRefused(t *testing.T) {
 		"no resources":          {statusFailed, []string{"anchor", "-name", "x", "x"}, "no resources"},
 		"anchor that inherits":  {statusFailed, []string{"anchor", "-name", "x", "-blocks", "IPv6 inherit", "x"}, "nothing to inherit"},
 		"more than held":        {statusFailed, []string{"router", "-issuer", "anchor", "-duid", duid, "-blocks", "2001:db9::/56", "x"}, "not held"},
+		"more than inherited":   {statusFailed, []string{"router", "-issuer", "isp", "-duid", duid, "-blocks", "2001:db9::/56", "x"}, "not held"},
 		"router as issuer":      {statusFailed, []string{"router", "-issuer", "router", "-duid", duid, "-blocks", "2001:db8::/56", "x"}, "no authority"},
 		"issuer that is not":    {statusFailed, []string{"router", "-issuer", "nobody", "-duid", duid, "-blocks", "2001:db8::/56", "x"}, "no such file"},
 	} {
