@@ -82,6 +82,7 @@ func FuzzInfo(f *testing.F) {
 			typed.DeviceClass = &class
 		}
 		if flags, err := info.Flags(); err == nil {
+			flags &= relayinfo.FlagUnicast // Fields refuses the other bits
 			typed.Flags = &flags
 		}
 		if vss, err := info.VSS(); err == nil {
@@ -197,6 +198,10 @@ func requireStrip(t *testing.T, msg []byte) {
 	if err != nil {
 		require.Len(t, out, 3)
 		require.False(t, info.IsValid())
+		var pe *relayinfo.ParseError
+		require.ErrorAs(t, err, &pe)
+		require.GreaterOrEqual(t, pe.Offset, 0)
+		require.LessOrEqual(t, pe.Offset, len(msg))
 		return
 	}
 	_, err = relayinfo.Find(out[3:])

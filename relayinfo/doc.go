@@ -70,6 +70,9 @@
 //     section 2.1); what is read may be shorter, because servers in use send less.
 //   - A vendor's data in sub-option 9 always has its length octet, as in the diagram
 //     of RFC 4243 section 3; the minimum of four octets in its text is one short.
+//   - Match takes sub-option 151 in a reply as it comes: RFC 6607 lets a server
+//     leave it out, return another (section 7.2), and add one (section 5.1). The
+//     gateway looks at it and drops what is from a VPN that it does not serve.
 //   - The authentication sub-option (8, RFC 4030) has no accessor, and Match does
 //     not know that a server's differs from the agent's.
 //
@@ -95,8 +98,10 @@
 //	RFC 3396 7      parts joined in order                                TestFind, TestStrip
 //	RFC 3527 3      no action on whether link-selection comes back       TestMatch
 //	RFC 3993 3.1    subscriber-id not NULL terminated                    TestAccessors, TestFieldsRefuse
+//	RFC 5010 3      reserved bits of the flags zero when sent            TestFieldsRefuse
 //	RFC 5010 4      flags also say "broadcast"                           TestFieldsLayout
 //	RFC 5010 5      the first octet of longer flags evaluated            TestAccessors
 //	RFC 6607 3.5    no information with type 255, no trailing zero       TestAccessors, TestFieldsRefuse
 //	RFC 6607 5      VSS-Control goes with VSS; the server removes it     TestFieldsLayout, TestMatch
+//	RFC 6607 7.2    another VSS, or none, may come back                  TestMatch
 package relayinfo

@@ -18,7 +18,7 @@ type Fields struct {
 	SubscriberID     string       // sub-option 6, ASCII
 	RADIUSAttributes []byte       // sub-option 7, in RADIUS form (RFC 2865 section 5)
 	VendorSpecific   []VendorData // sub-option 9, one for all vendors
-	Flags            *Flags       // sub-option 10
+	Flags            *Flags       // sub-option 10; bits without a name must be zero
 	ServerIDOverride netip.Addr   // sub-option 11, IPv4
 	RelayID          []byte       // sub-option 12
 	SourcePort       bool         // sub-option 19
@@ -80,7 +80,7 @@ func (f Fields) AppendBinary(b []byte) ([]byte, error) {
 	if f.Flags != nil {
 		mark := w.begin(CodeFlags)
 		w.b = append(w.b, byte(*f.Flags))
-		w.end(mark, nil)
+		w.end(mark, checkSentFlags)
 	}
 	if f.ServerIDOverride.IsValid() {
 		w.addr(CodeServerIDOverride, f.ServerIDOverride)

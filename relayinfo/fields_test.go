@@ -59,6 +59,7 @@ func TestFieldsRefuse(t *testing.T) {
 		{"no RADIUS attributes", Fields{RADIUSAttributes: []byte{}}, ErrLength, "radius-attributes"},
 		{"no vendor", Fields{VendorSpecific: []VendorData{}}, ErrLength, "vendor-specific"},
 		{"vendor data of 256 octets", Fields{VendorSpecific: []VendorData{{9, make([]byte, 256)}}}, ErrTooLarge, "vendor-specific"},
+		{"flags with a reserved bit (RFC 5010 3: MUST be zero)", Fields{Flags: new(FlagUnicast | 1)}, ErrValue, "relay-flags"},
 		{"an empty relay-id (RFC 6925 4)", Fields{RelayID: []byte{}}, ErrLength, "relay-id"},
 		{"a global VSS with information (RFC 6607 3.5 MUST NOT)", Fields{VSS: &VSS{VSSGlobal, []byte{0}}}, ErrLength, "vss"},
 		{"a VPN-ID of six octets (RFC 6607 3.5)", Fields{VSS: &VSS{VSSVPNID, make([]byte, 6)}}, ErrLength, "vss"},

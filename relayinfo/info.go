@@ -143,8 +143,8 @@ func Parse(body []byte) (Info, error) {
 // Find is the option 82 of msg, a whole DHCP message, or [ErrAbsent]. Instances in
 // the options field count as parts of one option and are joined, which is the
 // only time it copies; RFC 3046 section 2.1 forbids to look for it in file and
-// sname. Offsets in a *ParseError for the body count from the start of msg, or
-// from that of the joined body if there were several parts.
+// sname. Offsets in a *ParseError count from the start of msg, whether the option
+// was split or not.
 func Find(msg []byte) (Info, error) {
 	var m dhcp4.Message
 	if err := m.Parse(msg); err != nil {
@@ -155,12 +155,11 @@ func Find(msg []byte) (Info, error) {
 
 func find(m *dhcp4.Message) (Info, error) {
 	var body []byte
-	base := 0
 	for o := range m.RelayAgentInfo() {
 		if body == nil {
-			body, base = o.Data, o.Offset+2
+			body = o.Data
 		} else {
-			body, base = append(body, o.Data...), 0 // the capacity of o.Data is capped: this copies
+			body = append(body, o.Data...) // the capacity of o.Data is capped: this copies
 		}
 	}
 	if body == nil {
@@ -168,7 +167,7 @@ func find(m *dhcp4.Message) (Info, error) {
 	}
 	info, err := Parse(body)
 	if err != nil {
-		return Info{}, wire.Shift(err, base)
+		return Info{}, m.InRelayAgentInfo(err)
 	}
 	return info, nil
 }
@@ -350,7 +349,8 @@ func (i Info) flag(code Code) (bool, error) {
 }
 
 // String shows every sub-option on one line, for a log. Values are hex but for
-// addresses and plain text; of RADIUS attributes only type and size are shown.
+// addresses and plain text. Of RADIUS attributes, which may hold secrets, only type
+// and size are shown, and only the size if they are malformed.
 func (i Info) String() string {
 	if !i.IsValid() {
 		return "no option 82"
@@ -370,7 +370,7 @@ func (i Info) String() string {
 func (i Info) MarshalText() ([]byte, error) { return []byte(i.String()), nil }
 
 // appendValue writes a value that passes its check in the style of its type, and
-// any other as hex.
+// any other as hex, if it may be shown.
 func appendValue(b []byte, code Code, v []byte) []byte {
 	switch {
 	case len(v) == 0:
@@ -379,7 +379,10 @@ func appendValue(b []byte, code Code, v []byte) []byte {
 		return strconv.AppendQuote(append(b, ' '), string(v))
 	case (code == CodeLinkSelection || code == CodeServerIDOverride) && len(v) == 4:
 		return netip.AddrFrom4([4]byte(v)).AppendTo(append(b, ' '))
-	case code == CodeRADIUSAttributes && checkRADIUS(v) == nil:
+	case code == CodeRADIUSAttributes:
+		if checkRADIUS(v) != nil {
+			return fmt.Appendf(b, " malformed(%d octets)", len(v))
+		}
 		for typ, value := range (RADIUSAttributes{v}).All() {
 			b = fmt.Appendf(b, " %d(%d octets)", typ, len(value))
 		}

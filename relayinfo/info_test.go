@@ -223,7 +223,8 @@ func TestFind(t *testing.T) {
 		{"RFC 3396 7: parts MUST be joined in order", []option{relayAgentInfo(body[:3]), {12, []byte("x")}, relayAgentInfo(body[3:])}, body, nil},
 		{"empty", []option{relayAgentInfo(nil)}, nil, &ParseError{Field: "option 82 length", Offset: 240 + 3 + 2, Err: ErrLength}},
 		{"overrun", []option{relayAgentInfo(body[:3])}, nil, &ParseError{Field: "sub-option length", Offset: 240 + 3 + 2 + 1, Err: ErrTruncated}},
-		{"parts that are malformed together", []option{relayAgentInfo(body[:4]), relayAgentInfo(body[:3])}, nil, &ParseError{Field: "sub-option length", Offset: 5, Err: ErrTruncated}},
+		{"parts that are malformed together", []option{relayAgentInfo(body[:4]), relayAgentInfo(body[:3])}, nil, &ParseError{Field: "sub-option length", Offset: 240 + 3 + 6 + 2 + 1, Err: ErrTruncated}},
+		{"a part that ends where the length should be", []option{relayAgentInfo(body[:5]), {12, []byte("x")}, relayAgentInfo(nil)}, nil, &ParseError{Field: "sub-option length", Offset: 240 + 3 + 7 + 3 + 2, Err: ErrTruncated}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			msg := reply(t, append([]option{messageType(dhcp4.ACK)}, tc.options...)...)
@@ -288,7 +289,7 @@ func TestInfoString(t *testing.T) {
 		{"04 04 00000001 05 04 c6336400 05 01 aa", "device-class 0x00000001, link-selection 198.51.100.0, link-selection 0xaa"},
 		{"06 04 61220a62", "subscriber-id 0x61220a62"},
 		{"06 03 612262", `subscriber-id "a\"b"`},
-		{"07 05 01 05 616263 07 01 01", "radius-attributes 1(3 octets), radius-attributes 0x01"},
+		{"07 05 01 05 616263 07 01 01 07 00", "radius-attributes 1(3 octets), radius-attributes malformed(1 octets), radius-attributes"},
 		{"09 06 00007ed9 01 aa 09 01 00", "vendor-specific 32473:0xaa, vendor-specific 0x00"},
 		{"0a 01 80 0a 01 41 0a 02 8000", "relay-flags unicast, relay-flags broadcast+0x41, relay-flags 0x8000"},
 		{"0b 04 c0000201 0c 02 0001", "server-id-override 192.0.2.1, relay-id 0x0001"},

@@ -22,9 +22,9 @@ var (
 	ErrSpoofed = errors.New("giaddr is one of ours")
 	// ErrRelayed: giaddr is not zero, and the policy is Discard.
 	ErrRelayed = errors.New("giaddr is set on an untrusted circuit")
-	// ErrPresent: there is an option 82 already, and the policy is Discard; or it
-	// is in file or sname, from where Replace cannot remove it.
-	ErrPresent = errors.New("option 82 is present on an untrusted circuit")
+	// ErrPresent: there is an option 82 already, and the policy is Discard; or the
+	// policy is Replace, and it is in file or sname, from where it cannot be removed.
+	ErrPresent = errors.New("option 82 is present and must not stay")
 	// ErrGIAddr: the giaddr of a reply is none of ours.
 	ErrGIAddr = errors.New("giaddr is not ours")
 	// ErrEcho: the option 82 of a reply is not the one that was sent.
@@ -85,7 +85,8 @@ type Config struct {
 	// be the same for one link (RFC 1542 section 4.1.1).
 	GIAddr netip.Addr
 	// Own lists further IPv4 addresses of ours that a server may answer to, and
-	// that a client must not claim. GIAddr need not be in it.
+	// that a client must not claim. GIAddr need not be in it. An address in its
+	// IPv6 form (::ffff:192.0.2.1), as sockets report it, counts as the IPv4 one.
 	Own []netip.Addr
 	// Info is the option 82 to add. The zero Info adds none, which is what RFC
 	// 3046 section 2.1 asks for as the default.
@@ -100,7 +101,10 @@ type Config struct {
 	MaxSize int
 }
 
-func (c *Config) validate() error {
+// Validate is why [Insert] would refuse c for any message at all, or nil: a field
+// out of its range, or [ErrTooLarge] for an Info over [MaxBody] octets. It is for
+// those who want to know before the first message comes.
+func (c *Config) Validate() error {
 	switch {
 	case !isUnicast(c.GIAddr):
 		return errConfigGIAddr
@@ -110,6 +114,8 @@ func (c *Config) validate() error {
 		return errConfigHops
 	case c.MaxSize != 0 && c.MaxSize < dhcp4.MinBOOTPLen:
 		return errConfigSize
+	case len(c.Info.body) > MaxBody:
+		return ErrTooLarge
 	}
 	return nil
 }
@@ -126,7 +132,10 @@ func isUnicast(a netip.Addr) bool {
 	return 0 < v && v < multicast || reserved <= v && v < broadcast
 }
 
-func (c *Config) ours(a netip.Addr) bool { return a == c.GIAddr || slices.Contains(c.Own, a) }
+// ours reports whether a, which is IPv4, is GIAddr or in Own.
+func (c *Config) ours(a netip.Addr) bool {
+	return a == c.GIAddr || slices.ContainsFunc(c.Own, func(own netip.Addr) bool { return own.Unmap() == a })
+}
 
 func (c *Config) maxHops() uint8 {
 	if c.MaxHops == 0 {
@@ -178,17 +187,16 @@ func (o Outcome) String() string {
 // It sets giaddr, adds one to hops, and puts the option behind the last option
 // there is, before End and before any Pad around it; a missing End is added with
 // it. A message under 300 octets is padded to 300. Everything else stays as it
-// is, in its order. The octets of msg are not modified; dst must not overlap them.
+// is, in its order. Under [Forward], a giaddr that is set stays as well, and what
+// has a giaddr or an option 82 gets no option. The octets of msg are not modified;
+// dst must not overlap them.
 //
 // A request that must not be relayed is one of ErrNotRequest, ErrHops, ErrSpoofed,
-// ErrRelayed, ErrPresent; a malformed one a *[ParseError]; an Info over [MaxBody]
-// octets is ErrTooLarge. On error dst is returned as it came.
+// ErrRelayed, ErrPresent; a malformed one a *[ParseError]; a cfg that is wrong in
+// itself the error of [Config.Validate]. On error dst is returned as it came.
 func Insert(dst, msg []byte, cfg *Config) ([]byte, Outcome, error) {
-	if err := cfg.validate(); err != nil {
+	if err := cfg.Validate(); err != nil {
 		return dst, 0, err
-	}
-	if len(cfg.Info.body) > MaxBody {
-		return dst, 0, ErrTooLarge
 	}
 	var m dhcp4.Message
 	if err := m.Parse(msg); err != nil {
@@ -242,7 +250,7 @@ func (c *Config) refuse(m *dhcp4.Message) error {
 		// RFC 3046 section 2.1: "from an untrusted circuit with giaddr set to zero
 		// [...] but with a Relay Agent Information option already present in the
 		// packet SHALL discard the packet". One in file or sname counts as well: a
-		// server would join it to ours (RFC 3396 section 5).
+		// server would join it to ours (RFC 3396 section 7).
 		return ErrPresent
 	case c.Policy == Replace && m.RelayAgentInfoElsewhere():
 		return ErrPresent
@@ -318,12 +326,17 @@ func appendWithout82(b []byte, m *dhcp4.Message) []byte {
 // of ours (else ErrGIAddr), and if its option 82, should it have one, is
 // cfg.Info (else ErrEcho). RFC 3046 section 2.2 lets a server leave out an option
 // 82 that it does not know or has no room for. A malformed message is a
-// *[ParseError].
+// *[ParseError]. Match does not check cfg itself: see [Config.Validate].
 //
-// Two differences are no difference. A server that acts on sub-option 151 removes
-// 152 (RFC 6607 section 5), and a relay agent must act the same whether
-// sub-option 5 comes back or not (RFC 3527 section 3). Under the policy Forward
-// the option 82 is not compared: it may be the downstream agent's.
+// Some differences are no difference. A relay agent must act the same whether
+// sub-option 5 comes back or not (RFC 3527 section 3). A server that acts on
+// sub-option 151 removes 152, one that does not want to removes both, and one that
+// knows better returns another 151, or one where none was sent (RFC 6607 sections
+// 5.1 and 7.2). Which VPN the address is from, and whether the client may have it,
+// is for the caller to see in [Info.VSS] and [Info.VSSControl] of what came back.
+//
+// Under the policy Forward the option 82 is not compared: it may be the downstream
+// agent's.
 func Match(msg []byte, cfg *Config) error {
 	var m dhcp4.Message
 	if err := m.Parse(msg); err != nil {
@@ -356,7 +369,11 @@ func isEcho(sent, got []byte) bool {
 	if bytes.Equal(sent, got) {
 		return true
 	}
-	for len(sent) > 0 {
+	for {
+		sent, got = skipVSS(sent), skipVSS(got)
+		if len(sent) == 0 {
+			return len(got) == 0
+		}
 		n := 2 + int(sent[1])
 		switch code := Code(sent[0]); {
 		case bytes.HasPrefix(got, sent[:n]):
@@ -366,5 +383,14 @@ func isEcho(sent, got []byte) bool {
 		}
 		sent = sent[n:]
 	}
-	return len(got) == 0
+}
+
+// skipVSS is body from the first sub-option on that is not 151. RFC 6607 section
+// 7.2: a server that uses "different VSS information [...] MUST include that
+// alternative VSS information in the VSS sub-option that it returns".
+func skipVSS(body []byte) []byte {
+	for len(body) > 0 && Code(body[0]) == CodeVSS {
+		body = body[2+int(body[1]):]
+	}
+	return body
 }

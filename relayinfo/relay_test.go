@@ -144,6 +144,7 @@ func TestInsertDecisions(t *testing.T) {
 		{"RFC 3046 2.1.1: whatever the policy: forward", from(plain, giaddr), forward, nil, 0, ErrSpoofed},
 		{"RFC 3046 2.1.1: whatever the policy: replace", from(plain, giaddr), replace, nil, 0, ErrSpoofed},
 		{"RFC 3046 2.1.1: any of our addresses", from(plain, ours), func(c *Config) { forward(c); c.Own = []netip.Addr{giaddr, ours} }, nil, 0, ErrSpoofed},
+		{"RFC 3046 2.1.1: any of our addresses, in IPv6 form too", from(plain, ours), func(c *Config) { forward(c); c.Own = []netip.Addr{netip.AddrFrom16(ours.As16())} }, nil, 0, ErrSpoofed},
 	} {
 		t.Run(tc.clause, func(t *testing.T) {
 			cfg := config(t)
@@ -226,9 +227,11 @@ func TestInsertRefusesMisuse(t *testing.T) {
 		"Info of 256 octets":      func(c *Config) { c.Info = Info{make([]byte, 256)} },
 	} {
 		cfg := config(t)
+		require.NoError(t, cfg.Validate(), name)
 		change(cfg)
 		out, outcome, err := Insert([]byte("dst"), msg, cfg)
 		require.Error(t, err, name)
+		require.Equal(t, cfg.Validate(), err, name)
 		require.Zero(t, outcome, name)
 		require.Equal(t, []byte("dst"), out, name)
 	}
@@ -323,6 +326,7 @@ func TestMatch(t *testing.T) {
 		}
 		return rest
 	}
+	with := func(body []byte, more ...byte) []byte { return append(slices.Clone(body), more...) }
 	changed := slices.Clone(all)
 	changed[2]++
 	for _, tc := range []struct {
@@ -344,12 +348,21 @@ func TestMatch(t *testing.T) {
 		{"the start of what was sent", all, []option{relayAgentInfo(without(all, 200))}, nil, ErrEcho},
 		{"RFC 6607 5: the server removes VSS-Control", all, []option{relayAgentInfo(without(all, CodeVSSControl))}, nil, nil},
 		{"RFC 3527 3: MUST NOT act on whether link-selection appears", all, []option{relayAgentInfo(without(all, CodeLinkSelection))}, nil, nil},
+		{"RFC 6607 7.2: VSS and VSS-Control both removed by a server that does not honor them", all, []option{relayAgentInfo(without(without(all, CodeVSS), CodeVSSControl))}, nil, nil},
+		{"RFC 6607 7.2: VSS changed by a server that acts on another", all, []option{relayAgentInfo(with(without(without(all, CodeVSS), CodeVSSControl), 151, 4, 0, 'n', 'e', 'w'))}, nil, nil},
+		{"RFC 6607 5.1: VSS added by a server that assigns a VPN", circuit, []option{relayAgentInfo(with(circuit, 151, 1, 255))}, nil, nil},
+		{"VSS added in front", circuit, []option{relayAgentInfo(with([]byte{151, 1, 255}, circuit...))}, nil, nil},
+		{"VSS alone where something else was sent", circuit, []option{relayAgentInfo([]byte{151, 1, 255})}, nil, ErrEcho},
+		{"VSS-Control added, which no server may", circuit, []option{relayAgentInfo(with(circuit, 152, 0))}, nil, ErrEcho},
 		{"both are missing", all, []option{relayAgentInfo(without(without(all, CodeLinkSelection), CodeVSSControl))}, nil, nil},
 		{"another link-selection", []byte{5, 4, 192, 0, 2, 0}, []option{relayAgentInfo([]byte{5, 4, 192, 0, 3, 0})}, nil, ErrEcho},
 		{"the downstream agent's, on a trusted circuit", all, []option{relayAgentInfo(foreign[2:])}, forward, nil},
 		{"an empty option 82", all, []option{relayAgentInfo(nil)}, nil, &ParseError{Field: "option 82 length", Offset: 245, Err: ErrLength}},
 		{"RFC 1542 4.1.2: giaddr not ours MUST be discarded", all, []option{relayAgentInfo(all)}, func(c *Config) { c.GIAddr = downstream }, ErrGIAddr},
 		{"giaddr another one of ours", all, []option{relayAgentInfo(all)}, func(c *Config) { c.GIAddr, c.Own = downstream, []netip.Addr{giaddr} }, nil},
+		{"giaddr another one of ours, in IPv6 form", all, []option{relayAgentInfo(all)}, func(c *Config) {
+			c.GIAddr, c.Own = downstream, []netip.Addr{netip.AddrFrom16(giaddr.As16())}
+		}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			cfg := &Config{GIAddr: giaddr, Info: Info{tc.sent}}

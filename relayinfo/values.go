@@ -128,6 +128,15 @@ func checkFour(v []byte) error {
 	return nil
 }
 
+// checkSentFlags is for Fields alone: who receives such bits ignores them. RFC 5010
+// section 3: "MBZ: MUST BE ZERO (reserved for future use)".
+func checkSentFlags(v []byte) error {
+	if Flags(v[0])&^FlagUnicast != 0 {
+		return ErrValue
+	}
+	return nil
+}
+
 func checkSubscriberID(v []byte) error {
 	if len(v) == 0 {
 		return ErrLength

@@ -42,11 +42,13 @@ func decodeDHCPv4(b []byte) (string, []byte, error) {
 	}
 	seen := map[uint8]bool{}
 	for o := range m.Options() {
-		value, _ := m.Option(o.Code) // all parts of it, if it was split (RFC 3396)
-		if !seen[o.Code] && !sizeIsAllowed(o.Code, len(value)) {
-			return "", nil, wire.Errorf(fmt.Sprintf("option %d length", o.Code), o.Offset+1, wire.ErrLength)
+		if !seen[o.Code] {
+			seen[o.Code] = true
+			value, _ := m.Option(o.Code) // all parts of it, if it was split (RFC 3396)
+			if !sizeIsAllowed(o.Code, len(value)) {
+				return "", nil, wire.Errorf(fmt.Sprintf("option %d length", o.Code), o.Offset+1, wire.ErrLength)
+			}
 		}
-		seen[o.Code] = true
 		option, err := dhcp4.AppendOption(nil, o.Code, o.Data)
 		if err != nil {
 			return "", nil, err
@@ -96,16 +98,7 @@ func findInfo(m *dhcp4.Message) (string, error) {
 		return "", err
 	}
 	text, err := describeInfo(info)
-	if err != nil {
-		offset, parts := 0, 0
-		for o := range m.RelayAgentInfo() {
-			offset, parts = o.Offset+2, parts+1
-		}
-		if parts == 1 {
-			err = wire.Shift(err, offset)
-		}
-	}
-	return text, err
+	return text, m.InRelayAgentInfo(err)
 }
 
 // describeInfo is the sub-options of info. A value that its RFC does not allow is

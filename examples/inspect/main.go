@@ -13,6 +13,8 @@
 // fault, or 0 if it is not known. Space around the hex is ignored; a blank line is
 // an object of no octets, so that lines of output and of input correspond.
 //
+// The kind pcap reads the classic format of captures, neither pcapng nor gzip.
+//
 // A bad object never ends the program. The exit status is 1 if any object or
 // file failed, and 2 for wrong usage.
 package main
@@ -51,7 +53,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	as := flags.String("as", "", "the `KIND` of the objects: "+kindNames())
 	asHex := flags.Bool("hex", false, "read one object in hex a line, write one line of JSON for each")
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: inspect -as KIND [-hex] [FILE...]")
+		fmt.Fprintln(stderr, "usage: inspect -as KIND [-hex] [FILE...]\n(pcap is the classic format: neither pcapng nor gzip is read)")
 		flags.PrintDefaults()
 	}
 	switch err := flags.Parse(args); {

@@ -12,6 +12,9 @@
 // A reply goes to the limited broadcast address, as RFC 1542 section 4.1.2 allows
 // where unicast is not possible: it is not, from an ordinary socket, before the
 // client has its address. On a host with several links, bind the socket to one.
+//
+// A -server is one unicast IPv4 address: the socket reaches no other kind, and what
+// comes from a server is told from what anybody sends by the address it was asked at.
 package main
 
 import (
@@ -50,7 +53,8 @@ type relay struct {
 
 // newRelay makes a relay from the command line.
 func newRelay(args []string) (r *relay, listen netip.AddrPort, err error) {
-	r = &relay{clients: []netip.AddrPort{netip.MustParseAddrPort("255.255.255.255:68")}}
+	broadcast := netip.MustParseAddr("255.255.255.255")
+	r = &relay{clients: []netip.AddrPort{netip.AddrPortFrom(broadcast, 68)}}
 	listen = netip.MustParseAddrPort("0.0.0.0:67")
 	var fields relayinfo.Fields
 	f := flag.NewFlagSet("relay4", flag.ContinueOnError)
@@ -62,6 +66,9 @@ func newRelay(args []string) (r *relay, listen netip.AddrPort, err error) {
 			s += ":67"
 		}
 		server, err := netip.ParseAddrPort(s)
+		if a := server.Addr(); err == nil && (!a.Is4() || a.IsUnspecified() || a.IsMulticast() || a == broadcast) {
+			err = errors.New("not a unicast IPv4 address")
+		}
 		r.servers = append(r.servers, server)
 		return err
 	})
@@ -74,15 +81,19 @@ func newRelay(args []string) (r *relay, listen netip.AddrPort, err error) {
 	if err := f.Parse(args); err != nil {
 		return nil, listen, err
 	}
-	if f.NArg() > 0 || !r.cfg.GIAddr.Is4() || len(r.servers) == 0 {
+	switch {
+	case f.NArg() > 0 || !r.cfg.GIAddr.IsValid() || len(r.servers) == 0:
 		return nil, listen, errors.New("-giaddr and at least one -server are needed, and nothing but options")
+	case r.cfg.Policy == relayinfo.Forward && listen.Port() != 67:
+		// What is forwarded without our option 82 is answered to port 67.
+		return nil, listen, errors.New("-trusted needs port 67 to listen on (RFC 8357)")
 	}
 	// RFC 8357 section 5.1: on a port other than 67 it "MUST include the Source Port Sub-option".
 	fields.SourcePort = listen.Port() != 67
 	if r.cfg.Info, err = fields.Info(); err != nil && !errors.Is(err, relayinfo.ErrAbsent) {
 		return nil, listen, err
 	}
-	return r, listen, nil
+	return r, listen, r.cfg.Validate()
 }
 
 // packetConn is what relay needs of a *net.UDPConn.

@@ -164,6 +164,10 @@ func TestCommandLine(t *testing.T) {
 
 	for _, args := range []string{
 		"", "-giaddr 192.0.2.1", "-server 192.0.2.53", "-giaddr 2001:db8::1 -server 192.0.2.53",
+		"-giaddr 224.0.0.1 -server 192.0.2.53", "-giaddr ::ffff:192.0.2.1 -server 192.0.2.53",
+		"-giaddr 192.0.2.1 -server [2001:db8::53]:67", "-giaddr 192.0.2.1 -server [::ffff:192.0.2.53]:67", "-giaddr 192.0.2.1 -server 0.0.0.0",
+		"-giaddr 192.0.2.1 -server 255.255.255.255", "-giaddr 192.0.2.1 -server 239.0.0.1", "-giaddr 192.0.2.1 -server 192.0.2.53 -server 0.0.0.0:67",
+		"-giaddr 192.0.2.1 -server 192.0.2.53 -trusted -listen 0.0.0.0:1067",
 		"-giaddr 192.0.2.1 -server nowhere", "-giaddr 192.0.2.1 -server 192.0.2.53 more",
 		"-giaddr 192.0.2.1 -server 192.0.2.53 -circuit-id " + strings.Repeat("x", 254),
 	} {

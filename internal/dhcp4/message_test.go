@@ -200,6 +200,17 @@ func TestSplitOptionIsJoined(t *testing.T) {
 	require.False(t, ok)
 }
 
+// The offset of a fault in a split option 82 is that of the octet in the message.
+func TestInRelayAgentInfo(t *testing.T) {
+	var m Message
+	require.NoError(t, m.Parse(open("\x52\x02ab\x00\x52\x00\x0c\x01h\x52\x03cde\xff")))
+	for at, want := range []int{242, 243, 252, 253, 254, 255} { // the last is the end of it
+		require.Equal(t, wire.Errorf("field", want, wire.ErrValue), m.InRelayAgentInfo(wire.Errorf("field", at, wire.ErrValue)))
+	}
+	require.NoError(t, m.InRelayAgentInfo(nil))
+	require.Equal(t, wire.ErrValue, m.InRelayAgentInfo(wire.ErrValue), "no offset, none made up")
+}
+
 func TestOverloadInFileHasNoEffect(t *testing.T) {
 	data := discover("\x34\x01\x01")
 	copy(data[fileOffset:], "\x34\x01\x02\xff")

@@ -1,6 +1,7 @@
 package dhcp4
 
 import (
+	"errors"
 	"iter"
 
 	"dhcpsec.example/internal/wire"
@@ -154,6 +155,26 @@ func (m *Message) RelayAgentInfo() iter.Seq[Option] {
 // RelayAgentInfoSize is the number of octets that the instances of option 82 in the
 // options field take, with their codes and lengths.
 func (m *Message) RelayAgentInfoSize() int { return m.infoSize }
+
+// InRelayAgentInfo turns an error in the body of option 82 into one in the message.
+// The offset of the [wire.ParseError] in err counts from the start of the body, its
+// parts in the options field joined; that in the result from the start of the
+// message. Any other error is returned as it is.
+func (m *Message) InRelayAgentInfo(err error) error {
+	pe, ok := errors.AsType[*wire.ParseError](err)
+	if !ok {
+		return err
+	}
+	offset, left := 0, pe.Offset
+	for o := range m.RelayAgentInfo() {
+		offset = o.Offset + 2 + min(left, len(o.Data))
+		if left < len(o.Data) {
+			break
+		}
+		left -= len(o.Data)
+	}
+	return wire.Errorf(pe.Field, offset, pe.Err)
+}
 
 // HasRelayAgentInfo reports whether there is an option 82 in any field.
 func (m *Message) HasRelayAgentInfo() bool { return m.infoSize > 0 || m.infoElsewhere }

@@ -14,6 +14,7 @@
 package gopkt
 
 import (
+	"errors"
 	"net/netip"
 
 	"github.com/google/gopacket"
@@ -84,7 +85,7 @@ func (d *DHCPv4) DecodeFromBytes(data []byte, df gopacket.DecodeFeedback) error 
 	*d = DHCPv4{Options: d.Options[:0]}
 	m := &d.message
 	if err := m.Parse(data); err != nil {
-		if len(data) < dhcp4.MinLen {
+		if errors.Is(err, relayinfo.ErrTruncated) {
 			df.SetTruncated()
 		}
 		return err

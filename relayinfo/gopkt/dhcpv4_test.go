@@ -106,6 +106,7 @@ func TestMalformed(t *testing.T) {
 		packet := gopacket.NewPacket(data, gopkt.LayerTypeDHCPv4, gopacket.Default)
 		if len(data) > 0 {
 			require.NotNil(t, packet.ErrorLayer(), name)
+			require.Equal(t, name == "cut options", packet.Metadata().Truncated, name)
 		}
 	}
 }
