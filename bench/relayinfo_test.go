@@ -19,7 +19,10 @@ import (
 	"dhcpsec.example/relayinfo"
 )
 
-var errNotRelayed = errors.New("a request that must not be relayed")
+var (
+	errNotRelayed = errors.New("a request that must not be relayed")
+	errNotOurs    = errors.New("a reply that is not ours")
+)
 
 // relayer does what a relay agent does to a message, from the octets that came to
 // the octets that go. request: refuse what is no BOOTREQUEST, has too many hops,
@@ -29,6 +32,12 @@ var errNotRelayed = errors.New("a request that must not be relayed")
 type relayer interface {
 	request(msg []byte) ([]byte, error)
 	reply(msg []byte) ([]byte, error)
+}
+
+// checkingRelayer also refuses a reply that is not ours.
+type checkingRelayer interface {
+	relayer
+	checkedReply(msg []byte) ([]byte, error)
 }
 
 // relayers are the implementations. Each reuses whatever its interface lets it
@@ -67,6 +76,27 @@ func BenchmarkRelayReply(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := impl.reply(msg); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkRelayReplyChecked is a reply of which it is not known whether it is ours:
+// it is refused unless it is a BOOTREPLY with our giaddr and the echo of our option
+// 82, and then edited as in BenchmarkRelayReply.
+func BenchmarkRelayReplyChecked(b *testing.B) {
+	msg := relayReply(b)
+	for name, impl := range relayers(b) {
+		impl, ok := impl.(checkingRelayer)
+		if !ok {
+			continue
+		}
+		b.Run("impl="+name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := impl.checkedReply(msg); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -118,6 +148,15 @@ func TestRelayersAgree(t *testing.T) {
 	for name, impl := range impls {
 		require.Equal(t, wantRequest, meaning(impl.request(request)), name)
 		require.Equal(t, wantReply, meaning(impl.reply(reply)), name)
+		if impl, ok := impl.(checkingRelayer); ok {
+			require.Equal(t, wantReply, meaning(impl.checkedReply(reply)), name)
+			for what, at := range map[string]int{"op": 0, "giaddr": 27, "option 82": bytes.Index(reply, []byte("gw1"))} {
+				foreign := bytes.Clone(reply)
+				foreign[at] ^= 3
+				_, err := impl.checkedReply(foreign)
+				require.Error(t, err, "%s: a reply with another %s", name, what)
+			}
+		}
 		_, err := impl.request(bytes.Clone(wantRequest.ToBytes()))
 		require.Error(t, err, "%s: a request that is relayed already", name)
 	}
@@ -210,6 +249,13 @@ func (r *dhcpsecRelay) reply(msg []byte) ([]byte, error) {
 	return out, err
 }
 
+func (r *dhcpsecRelay) checkedReply(msg []byte) ([]byte, error) {
+	if err := relayinfo.Match(msg, &r.cfg); err != nil {
+		return nil, err
+	}
+	return r.reply(msg)
+}
+
 type copyRelay struct{ buf []byte }
 
 func (r *copyRelay) request(msg []byte) ([]byte, error) { return append(r.buf, msg...), nil }
@@ -238,6 +284,19 @@ func (r *googleRelay) request(msg []byte) ([]byte, error) {
 func (r *googleRelay) reply(msg []byte) ([]byte, error) {
 	if err := r.m.DecodeFromBytes(msg, ggopacket.NilDecodeFeedback); err != nil {
 		return nil, err
+	}
+	r.m.RelayAgentIP = net.IPv4zero
+	r.m.Options = slices.DeleteFunc(r.m.Options, r.is82)
+	return r.serialize()
+}
+
+func (r *googleRelay) checkedReply(msg []byte) ([]byte, error) {
+	if err := r.m.DecodeFromBytes(msg, ggopacket.NilDecodeFeedback); err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(r.m.Options, r.is82)
+	if r.m.Operation != glayers.DHCPOpReply || !r.m.RelayAgentIP.Equal(r.giaddr) || i >= 0 && !bytes.Equal(r.m.Options[i].Data, r.option.Data) {
+		return nil, errNotOurs
 	}
 	r.m.RelayAgentIP = net.IPv4zero
 	r.m.Options = slices.DeleteFunc(r.m.Options, r.is82)
