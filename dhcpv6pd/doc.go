@@ -122,7 +122,8 @@
 //     unless configured otherwise: Case 2 is to eliminate "corner cases" (slide 11).
 //   - In Case 1 the Reply goes out even if the certificate server could not be
 //     told: the delegating router is a helper there (slide 11).
-//   - Only RSA keys of 2048 bits or more are certified by default: SEND has no other.
+//   - Only RSA keys of 2048 to 4096 bits are certified by default: SEND has no other
+//     kind, and larger ones are a burden to verify.
 //   - The subject name is checked by neither side: "the subject name is determined
 //     by the issuer" (RFC 6487 section 4.5). Key and prefixes are.
 //   - A prefix with host bits in a Reply is taken without them.
