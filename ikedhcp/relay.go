@@ -528,6 +528,7 @@ func (r *Relay) ask(at instant, s *sa, m *dhcp4.Message) (*transaction, error) {
 		}
 	}
 	t.kind, t.server, t.until = m.Type(), 0, at.after(r.cfg.ReplyTime)
+	_, t.rapid = m.Option(dhcp4.OptionRapidCommit)
 	if t.kind == dhcp4.Request {
 		t.server = serverID(m)
 	}
@@ -540,14 +541,15 @@ func (r *Relay) ask(at instant, s *sa, m *dhcp4.Message) (*transaction, error) {
 	return t, nil
 }
 
-// closeRequests ends the REQUESTs of a client that gives its address back: an ACK
-// still under way must not give it to the client again, when it may be another's.
+// closeRequests ends what can lead to an ACK for a client that gives its address
+// back: one still under way must not give it to the client again, when it may be
+// another's.
 func (r *Relay) closeRequests(s *sa) {
 	if s.flow == nil {
 		return
 	}
 	for i := s.flow.n - 1; i >= 0; i-- {
-		if t := &s.flow.transactions[i]; t.kind == dhcp4.Request {
+		if t := &s.flow.transactions[i]; t.kind == dhcp4.Request || t.rapid {
 			r.close(s.flow, t)
 		}
 	}

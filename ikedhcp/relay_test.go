@@ -359,8 +359,11 @@ func TestRapidCommit(t *testing.T) {
 	rapid := option(dhcp4.OptionRapidCommit)
 	g := newGateway(t)
 	g.open(alice, "alice")
-	relayed := g.relayed(alice, fromClient(1, dhcp4.Discover, rapid))
-	_, err := g.tryReply(answerTo(relayed, dhcp4.ACK, here))
+	relayed := g.relayed(alice, fromClient(2, dhcp4.Discover))
+	_, err := g.tryReply(answerTo(relayed, dhcp4.ACK, here, rapid))
+	requireDrop(t, ReasonUnanswerable, err)
+	relayed = g.relayed(alice, fromClient(1, dhcp4.Discover, rapid))
+	_, err = g.tryReply(answerTo(relayed, dhcp4.ACK, here))
 	requireDrop(t, ReasonUnanswerable, err)
 	require.Equal(t, []ActionKind{ActionSetAddress, ActionRespond}, kinds(g.reply(answerTo(relayed, dhcp4.ACK, here, rapid))))
 }

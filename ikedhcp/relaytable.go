@@ -181,6 +181,7 @@ func keyOf(m *dhcp4.Message) transactionKey {
 type transaction struct {
 	transactionKey
 	kind     dhcp4.MessageType
+	rapid    bool   // a DISCOVER that asks for an ACK (RFC 4039)
 	server   uint32 // the server that a REQUEST is for, or 0
 	until    instant
 	clientID []byte // option 61, if it will be needed
@@ -200,7 +201,7 @@ func (t *transaction) answeredBy(reply *dhcp4.Message) bool {
 	case dhcp4.ACK:
 		if t.kind == dhcp4.Discover {
 			_, rapid := reply.Option(dhcp4.OptionRapidCommit)
-			return rapid
+			return t.rapid && rapid
 		}
 		return true
 	}
