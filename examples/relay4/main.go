@@ -128,6 +128,9 @@ func (r *relay) forward(dst, msg []byte, from netip.AddrPort) (out []byte, to []
 	out, outcome, err := relayinfo.Insert(dst, msg, &r.cfg)
 	if !errors.Is(err, relayinfo.ErrNotRequest) {
 		if outcome == relayinfo.TooLarge {
+			if on, _ := r.cfg.Info.SourcePort(); on {
+				return dst, nil, errors.New("no room for option 82, without which the answer would go to port 67")
+			}
 			log.Printf("%v: no room for option 82", from)
 		}
 		return out, r.servers, err

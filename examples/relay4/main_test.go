@@ -156,6 +156,24 @@ func TestTrustedLink(t *testing.T) {
 	require.Equal(t, `circuit-id "x"`, info.String())
 }
 
+// RFC 3046 section 2.1 forwards what option 82 does not fit into; but what is asked
+// from another port than 67 without it is answered to port 67.
+func TestNoRoomForOption82(t *testing.T) {
+	full := make([]option, 0, 6)
+	for range 5 {
+		full = append(full, option{224, make([]byte, 235)})
+	}
+	msg := clientMessage(t, dhcp4.Discover, netip.Addr{}, full...)
+	for port, want := range map[string]int{"67": 1, "1067": 0} {
+		r, _, err := newRelay([]string{"-giaddr", "192.0.2.1", "-server", "192.0.2.53", "-circuit-id", "eth1", "-listen", "192.0.2.1:" + port})
+		require.NoError(t, err)
+		r.cfg.MaxSize = len(msg)
+		_, to, err := r.forward(nil, msg, netip.MustParseAddrPort("192.0.2.9:68"))
+		require.Len(t, to, want, port)
+		require.Equal(t, want == 0, err != nil, port)
+	}
+}
+
 func TestCommandLine(t *testing.T) {
 	r, at, err := newRelay([]string{"-giaddr", "192.0.2.1", "-server", "192.0.2.53:1067"})
 	require.NoError(t, err)
