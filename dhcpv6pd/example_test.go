@@ -1,9 +1,11 @@
 package dhcpv6pd_test
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
 	"math/big"
@@ -20,7 +22,7 @@ import (
 func ExampleHolder() {
 	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	ca := newExampleCA(now)
-	key, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, _ := rsa.GenerateKey(rand.Reader, 2048) // SEND has no other keys
 	holder, err := dhcpv6pd.NewHolder(dhcpv6pd.HolderConfig{
 		DUID:         []byte{0, 3, 0, 1, 2, 0, 0, 0, 0, 1},
 		Key:          key,
@@ -117,7 +119,7 @@ func newExampleCA(now time.Time) exampleCA {
 	return exampleCA{cert, key}
 }
 
-func (ca exampleCA) issue(key *ecdsa.PrivateKey, a dhcpv6pd.Action, now time.Time) []byte {
+func (ca exampleCA) issue(key crypto.Signer, a dhcpv6pd.Action, now time.Time) []byte {
 	resources, _ := x509ip.FromPrefixes(a.Prefixes...)
 	template, _ := x509ip.RouterCertificate(key.Public(), a.DUID, resources, big.NewInt(2), now, a.NotAfter)
 	der, _ := x509.CreateCertificate(rand.Reader, template, ca.cert, key.Public(), ca.key)
