@@ -65,6 +65,7 @@ func TestProvenRequestDisplacesAnUnprovenOne(t *testing.T) {
 		_, err := s.HandleMessage(s.now, fromClient, asks(t, dhcp6.Request, 3, iaPD(1, 0, 0), key), nil)
 		requireDrop(t, ReasonKeyProof, err)
 	}
+	require.Equal(t, uint64(2), s.Stats()[ReasonKeyProof], "each is counted once")
 	s.issues(issue, routerKey())
 }
 

@@ -192,6 +192,14 @@ type ask struct {
 	pointer bool   // the CA pointer is requested, and there is one
 }
 
+// reason is the one under which a refusal is counted.
+func (a ask) reason() Reason {
+	if a.refused == ErrKeyProof {
+		return ReasonKeyProof
+	}
+	return ReasonKey
+}
+
 func (a ask) equal(b ask) bool {
 	return bytes.Equal(a.key, b.key) && a.proven == b.proven && (a.refused == nil) == (b.refused == nil) &&
 		a.chain == b.chain && a.pointer == b.pointer

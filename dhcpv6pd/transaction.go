@@ -108,7 +108,10 @@ func (d *DelegatingRouter) open(now time.Time, t *transaction, missing int, acts
 	if known := d.transactions[t.transactionKey]; known != nil {
 		if t.ask.refused != nil && known.ask.refused == nil || known.ask.proven && !t.ask.proven {
 			// Whoever sent this, without the key, does not disturb what is under way.
-			return acts, &DropError{Reason: ReasonKeyProof, Err: t.ask.refused}
+			if t.ask.refused != nil { // counted when it was examined
+				return acts, &DropError{Reason: t.ask.reason(), Err: t.ask.refused}
+			}
+			return acts, d.stats.drop(ReasonKeyProof, nil)
 		}
 		if known.msg == t.msg && sameIAs(known.ias, t.ias) && bytes.Equal(known.ask.key, t.ask.key) && known.ask.proven == t.ask.proven {
 			// The answer to come is for the latest transmission.
